@@ -1,0 +1,31 @@
+"""What a model brings along: manifest, preprocessing, golden answers, and the shelf it stands on.
+
+The only room the trainer may enter; it needs numpy and OpenCV and nothing else of Linegate.
+"""
+
+from edge.bundle.manifest import (
+    Bundle,
+    BundleError,
+    Golden,
+    InputSpec,
+    LimitSpec,
+    Manifest,
+    OutputSpec,
+    digest,
+)
+from edge.bundle.preprocess import prepare, readable_image
+from edge.bundle.shelf import Shelf
+
+__all__ = [
+    "Bundle",
+    "BundleError",
+    "Golden",
+    "InputSpec",
+    "LimitSpec",
+    "Manifest",
+    "OutputSpec",
+    "Shelf",
+    "digest",
+    "prepare",
+    "readable_image",
+]

@@ -1,0 +1,60 @@
+"""From a crop to the int8 tensor: the one definition that training, measuring and the device share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.bundle.manifest import InputSpec
+
+ZERO_POINT = -128
+"""The input's zero point: grey level g becomes g - 128, so that the sign bit is all that changes."""
+
+
+def prepare(crop: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.int8]:
+    """Resize and requantize one crop, without a float in between.
+
+    `crop` is gray `(height, width)` or BGR `(height, width, 3)` uint8; the result is int8
+    `(1, spec.height, spec.width, spec.channels)`, three channels in the order RGB.
+    Raises `ValueError` for anything that is not such an image.
+    """
+    if (
+        crop.dtype != np.uint8
+        or crop.size == 0
+        or not (crop.ndim == 2 or (crop.ndim == 3 and crop.shape[2] == 3))
+    ):
+        raise ValueError(f"a crop must be a gray or BGR uint8 image, not {crop.dtype} {crop.shape}")
+    image = _resized(crop, spec)
+    if spec.channels == 1 and image.ndim == 3:
+        image = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+    elif spec.channels == 3:
+        image = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB if image.ndim == 2 else cv2.COLOR_BGR2RGB)
+    flipped = (
+        cv2.bitwise_xor(image, 0x80) if image.ndim == 2 else cv2.bitwise_xor(image, (0x80, 0x80, 0x80, 0))
+    )
+    return np.asarray(flipped).view(np.int8).reshape(1, spec.height, spec.width, spec.channels)
+
+
+def _resized(crop: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.uint8]:
+    height, width = crop.shape[:2]
+    if (height, width) == (spec.height, spec.width):
+        return crop
+    shrinks = height >= spec.height and width >= spec.width
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(crop, (spec.width, spec.height), interpolation=how), dtype=np.uint8)
+
+
+def readable_image(path: Path, channels: int) -> NDArray[np.uint8]:
+    """Read a picture file as gray (1 channel) or BGR (3); raises `ValueError` when it is none."""
+    how = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR
+    try:
+        data = np.fromfile(path, dtype=np.uint8)
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
+    image = cv2.imdecode(data, how) if data.size else None
+    if image is None:
+        raise ValueError(f"{path}: is no readable picture")
+    return np.asarray(image, dtype=np.uint8)
