@@ -205,9 +205,7 @@ def load(path: Path) -> Config:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise ConfigError(
-            [f"{path}: cannot be read ({error.strerror}); give another file with --config"]
-        ) from None
+        raise ConfigError([f"{path}: cannot be read ({error.strerror}); give another file with --config"]) from None
     except UnicodeDecodeError:
         raise ConfigError([f"{path}: is not UTF-8 text; save it as UTF-8"]) from None
     return parse(text, str(path))
@@ -254,9 +252,7 @@ class _Reader:
         self.mistakes: list[str] = []
 
     def wrong(self, node: yaml.Node, path: str, problem: str) -> None:
-        self.mistakes.append(
-            f"{self.origin}:{node.start_mark.line + 1}: {path + ': ' if path else ''}{problem}"
-        )
+        self.mistakes.append(f"{self.origin}:{node.start_mark.line + 1}: {path + ': ' if path else ''}{problem}")
 
     def section(self, kind: type, node: yaml.Node, path: str) -> Any:
         """Build one dataclass; on a mistake the default stays, so that later mistakes are found too."""
@@ -335,9 +331,7 @@ def _word(each: dataclasses.Field[Any], value: Any) -> str:
         raise ValueError(f"is {value!r}; allowed: {', '.join(allowed)}{_nearest(str(value), list(allowed))}")
     if not isinstance(value, str):
         raise ValueError(f"is {value!r}, not text; put it in quotes")
-    if each.metadata.get("name") and not (
-        value and all(c.isascii() and (c.isalnum() or c in "-_.") for c in value)
-    ):
+    if each.metadata.get("name") and not (value and all(c.isascii() and (c.isalnum() or c in "-_.") for c in value)):
         raise ValueError(f"is {value!r}; allowed: letters, digits, - _ . (it becomes part of topics)")
     return value
 

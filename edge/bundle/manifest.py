@@ -103,9 +103,7 @@ class Bundle:
         folder = folder.resolve()
         path = folder / "manifest.json"
         if not folder.is_dir():
-            raise BundleError(
-                f"{folder}: there is no such bundle; `linegate models list` shows what is on the shelf"
-            )
+            raise BundleError(f"{folder}: there is no such bundle; `linegate models list` shows what is on the shelf")
         try:
             with path.open("rb") as file:
                 raw = file.read(MANIFEST_BYTES + 1)
@@ -132,9 +130,7 @@ def _check_file(folder: Path, name: str, expected: str) -> None:
     if os.path.getsize(path) > LIMIT_BYTES:
         raise BundleError(f"{path}: is larger than {LIMIT_BYTES >> 20} MiB; a line's model never is")
     if digest(path) != expected:
-        raise BundleError(
-            f"{path}: is damaged (its sha256 is not the manifest's); copy the bundle again as a whole"
-        )
+        raise BundleError(f"{path}: is damaged (its sha256 is not the manifest's); copy the bundle again as a whole")
 
 
 def _manifest(raw: bytes, path: Path) -> Manifest:
@@ -227,11 +223,7 @@ def _text(value: Any, what: str) -> str:
 
 def _plain_name(value: Any) -> str:
     text = _text(value, "name")
-    if (
-        len(text) > 64
-        or not all(c.isascii() and (c.isalnum() or c in "_.-") for c in text)
-        or text[0] in ".-"
-    ):
+    if len(text) > 64 or not all(c.isascii() and (c.isalnum() or c in "_.-") for c in text) or text[0] in ".-":
         raise ValueError(f"name {text!r} may hold letters, digits, - _ . only (it becomes a folder)")
     return text
 

@@ -10,32 +10,23 @@ from numpy.typing import NDArray
 
 from edge.bundle.manifest import InputSpec
 
-ZERO_POINT = -128
-"""The input's zero point: grey level g becomes g - 128, so that the sign bit is all that changes."""
-
 
 def prepare(crop: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.int8]:
-    """Resize and requantize one crop, without a float in between.
+    """Resize and requantize one crop, without a float in between: grey level g becomes g - 128, a flip of the sign bit.
 
     `crop` is gray `(height, width)` or BGR `(height, width, 3)` uint8; the result is int8
     `(1, spec.height, spec.width, spec.channels)`, three channels in the order RGB.
     Raises `ValueError` for anything that is not such an image.
     """
-    if (
-        crop.dtype != np.uint8
-        or crop.size == 0
-        or not (crop.ndim == 2 or (crop.ndim == 3 and crop.shape[2] == 3))
-    ):
+    if crop.dtype != np.uint8 or crop.size == 0 or not (crop.ndim == 2 or (crop.ndim == 3 and crop.shape[2] == 3)):
         raise ValueError(f"a crop must be a gray or BGR uint8 image, not {crop.dtype} {crop.shape}")
     image = _resized(crop, spec)
     if spec.channels == 1 and image.ndim == 3:
-        image = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+        image = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), dtype=np.uint8)
     elif spec.channels == 3:
-        image = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB if image.ndim == 2 else cv2.COLOR_BGR2RGB)
-    flipped = (
-        cv2.bitwise_xor(image, 0x80) if image.ndim == 2 else cv2.bitwise_xor(image, (0x80, 0x80, 0x80, 0))
-    )
-    return np.asarray(flipped).view(np.int8).reshape(1, spec.height, spec.width, spec.channels)
+        to_rgb = cv2.COLOR_GRAY2RGB if image.ndim == 2 else cv2.COLOR_BGR2RGB
+        image = np.asarray(cv2.cvtColor(image, to_rgb), dtype=np.uint8)
+    return (image ^ np.uint8(0x80)).view(np.int8).reshape(1, spec.height, spec.width, spec.channels)
 
 
 def _resized(crop: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.uint8]:

@@ -21,9 +21,7 @@ class Shelf:
         if not self.root.is_dir():
             return []
         folders = (each for each in self.root.iterdir() if each.is_dir() and not each.is_symlink())
-        return sorted(
-            each for each in folders if not each.name.startswith(".") and (each / "manifest.json").is_file()
-        )
+        return sorted(each for each in folders if not each.name.startswith(".") and (each / "manifest.json").is_file())
 
     def linked(self, link: str) -> Path | None:
         """The slot that `current` or `previous` points at; None when there is none."""
@@ -34,9 +32,7 @@ class Shelf:
         """The live bundle, verified; raises `BundleError`."""
         slot = self.linked("current")
         if slot is None:
-            raise BundleError(
-                f"{self.root / 'current'}: no model is live; flash one: linegate models flash BUNDLE"
-            )
+            raise BundleError(f"{self.root / 'current'}: no model is live; flash one: linegate models flash BUNDLE")
         return Bundle.open(slot)
 
     def place(self, bundle: Bundle) -> Path:
