@@ -108,7 +108,9 @@ def _from_video(path: Path, fps: float) -> Iterator[_Shot]:
     """Decode a video; a time that does not advance is replaced by the usual distance between frames."""
     # The decoder writes its own complaints to standard error; the one that matters is raised or logged here.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    chatter = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    cv2.utils.logging.setLogLevel(chatter)
     try:
         if not capture.isOpened():
             raise SourceError(f"{path}: is no readable clip; give .mp4, .avi or .gif, or a folder of pictures")

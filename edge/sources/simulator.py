@@ -63,7 +63,7 @@ class Simulator:
             self._along_px, self._across_px, config.lighting, self._scenario.flicker, self._scenario.jumps, config.seed
         )
         self._noise = Noise(self._along_px, self._across_px, config.noise, config.seed)
-        self._on_belt = _OnBelt(self._story, self._along_px + config.part_px, config.part_px)
+        self._on_belt = _OnBelt(self.story, self._along_px + config.part_px, config.part_px)
         self._last_s = -math.inf
 
     def frames(self, stopping: Event) -> Iterator[Frame]:
@@ -117,7 +117,7 @@ class Simulator:
         """
         along_px = (1 - gate if self._turns in (1, 2) else gate) * self._along_px
         found: list[TruePart] = []
-        for placement in self._story():
+        for placement in self.story():
             at_s = self._motion.reaches(placement.along_px + along_px)
             if self._start_s + at_s > self._last_s:
                 break
@@ -134,7 +134,11 @@ class Simulator:
             )
         return Truth(count=len(found), parts=tuple(found), gate=gate)
 
-    def _story(self) -> Iterator[Placement]:
+    def index_at(self, placement: Placement, share: float) -> int:
+        """The number of the frame in which a part has come about this share of its way through the picture."""
+        return round(self._motion.reaches(placement.along_px + share * self._along_px) * self._config.fps)
+
+    def story(self) -> Iterator[Placement]:
         """Every part that will come, in order."""
         story = placements(self._config, self._across_px, self._balanced)
         if self._parts is not None:
@@ -152,7 +156,7 @@ class Simulator:
             return self._seconds
         if self._parts is None:
             return math.inf
-        return max((self._left_s(placement) for placement in self._story()), default=0.0)
+        return max((self._left_s(placement) for placement in self.story()), default=0.0)
 
     def _shake(self, index: int) -> tuple[float, float]:
         """How far the picture is off in this frame: mostly across the belt."""
