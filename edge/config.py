@@ -71,6 +71,11 @@ class SimulatorSource:
     noise: float = number(3.0, 0.0, 40.0, "grey levels")
     vibration_px: float = number(0.4, 0.0, 10.0, "px")
     lighting: float = number(0.08, 0.0, 0.6, "")
+    lanes: int = number(1, 1, 6, "")
+    direction: str = choice("right", "right", "left", "down", "up")
+    scenario: str = choice(
+        "clean", "clean", "touching", "flicker", "vibration", "seams", "dropped", "stop", "reverse", "two-lanes"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
