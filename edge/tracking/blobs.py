@@ -66,6 +66,10 @@ def _blob(shape: NDArray[np.uint8], left: int, top: int) -> Blob:
     x, y, width, height = cv2.boundingRect(shape)
     own = shape[y : y + height, x : x + width]
     return Blob(
-        left=left + x, top=top + y, right=left + x + width, bottom=top + y + height,
-        area=int(cv2.countNonZero(own)), shape=own,
+        left=left + x,
+        top=top + y,
+        right=left + x + width,
+        bottom=top + y + height,
+        area=int(cv2.countNonZero(own)),
+        shape=own,
     )
