@@ -11,12 +11,11 @@ from threading import Event
 import numpy as np
 
 from edge.config import SimulatorSource
-from edge.domain import Box, Frame, Image
-from edge.sources.belt import Lighting, Motion, Noise, Rubber
-from edge.sources.errors import SourceError
-from edge.sources.scenario import scenario_of
-from edge.sources.schedule import Placement, placements
-from edge.sources.sprite import Sprite, lay, render
+from edge.domain import Box, Frame, Image, SourceError
+from edge.sources.simulation.belt import Lighting, Motion, Noise, Rubber
+from edge.sources.simulation.scenario import scenario_of
+from edge.sources.simulation.schedule import Placement, placements
+from edge.sources.simulation.sprite import Sprite, lay, render
 from edge.truth import TruePart, Truth
 
 _TURNS = {"right": 0, "up": 1, "left": 2, "down": 3}
