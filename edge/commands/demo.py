@@ -20,9 +20,7 @@ PORT = 8080
 def add(subparsers: Any) -> None:
     """Offer the command."""
     parser = subparsers.add_parser("demo", help="run a simulated line with broker and page; verdicts as they fall")
-    parser.add_argument(
-        "--seconds", type=float, default=0.0, help="end by itself after so long")
-    )
+    parser.add_argument("--seconds", type=float, default=0.0, help="end by itself after so long")
     parser.add_argument("--port", type=int, help=f"of the page; default: {PORT}, or a free one when that is taken")
     parser.set_defaults(run=run)
 
