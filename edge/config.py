@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import reprlib
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,11 @@ class SimulatorSource:
     noise: float = number(3.0, 0.0, 40.0, "grey levels")
     vibration_px: float = number(0.4, 0.0, 10.0, "px")
     lighting: float = number(0.08, 0.0, 0.6, "")
+    lanes: int = number(1, 1, 6, "")
+    direction: str = choice("right", "right", "left", "down", "up")
+    scenario: str = choice(
+        "clean", "clean", "touching", "flicker", "vibration", "seams", "dropped", "stop", "reverse", "two-lanes"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,14 +258,16 @@ class _Reader:
         self.mistakes: list[str] = []
 
     def wrong(self, node: yaml.Node, path: str, problem: str) -> None:
-        self.mistakes.append(f"{self.origin}:{node.start_mark.line + 1}: {path + ': ' if path else ''}{problem}")
+        self.mistakes.append(f"{self.origin}:{node.start_mark.line + 1}: {path}{': ' if path else ''}{problem}")
 
     def section(self, kind: type, node: yaml.Node, path: str) -> Any:
         """Build one dataclass; on a mistake the default stays, so that later mistakes are found too."""
         if _is_null(node):
             return kind()
         if not isinstance(node, yaml.MappingNode):
-            self.wrong(node, path, "must be a section with keys, such as " + ", ".join(_names(kind)[:3]))
+            self.wrong(
+                node, path.removesuffix("."), "must be a section with keys, such as " + ", ".join(_names(kind)[:3])
+            )
             return kind()
         known = {each.name: (each, hint) for each, hint in _fields(kind)}
         values: dict[str, Any] = {}
@@ -268,7 +276,7 @@ class _Reader:
             if key in values:
                 self.wrong(key_node, f"{path}{key}", "is given twice; keep one")
             elif key not in known:
-                self.wrong(key_node, f"{path}{key}", "is not a known key" + _nearest(key, list(known)))
+                self.wrong(key_node, f"{path}{key}", "is not a known key" + _nearest(key, tuple(known)))
             else:
                 each, hint = known[key]
                 if dataclasses.is_dataclass(hint):
@@ -288,7 +296,7 @@ class _Reader:
 def _plain(node: yaml.Node) -> Any:
     try:
         return _construct(node)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):
         raise ValueError("cannot be read; write a plain value") from None
 
 
@@ -306,7 +314,7 @@ def _checked(each: dataclasses.Field[Any], hint: Any, value: Any) -> Any:
         return _region(value)
     if hint is bool:
         if not isinstance(value, bool):
-            raise ValueError(f"is {value!r}; allowed: true, false")
+            raise ValueError(f"is {reprlib.repr(value)}; allowed: true, false")
         return value
     if hint is str:
         return _word(each, value)
@@ -317,27 +325,30 @@ def _number(each: dataclasses.Field[Any], hint: Any, value: Any) -> float | int:
     low, high, unit = (each.metadata[key] for key in ("low", "high", "unit"))
     allowed = f"allowed: {low:g} to {high:g}{' ' + unit if unit else ''}"
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"is {value!r}, not a number; {allowed}")
-    if hint is int and value != int(value):
-        raise ValueError(f"is {value!r}, not a whole number; {allowed}")
+        raise ValueError(f"is {reprlib.repr(value)}, not a number; {allowed}")
     if not low <= value <= high:
         raise ValueError(f"is {value:g}; {allowed}")
+    if hint is int and value != int(value):
+        raise ValueError(f"is {value:g}, not a whole number; {allowed}")
     return int(value) if hint is int else float(value)
 
 
 def _word(each: dataclasses.Field[Any], value: Any) -> str:
     allowed = each.metadata.get("allowed")
     if allowed and value not in allowed:
-        raise ValueError(f"is {value!r}; allowed: {', '.join(allowed)}{_nearest(str(value), list(allowed))}")
+        raise ValueError(
+            f"is {reprlib.repr(value)}; allowed: {', '.join(allowed)}{_nearest(str(value), list(allowed))}"
+        )
     if not isinstance(value, str):
-        raise ValueError(f"is {value!r}, not text; put it in quotes")
+        raise ValueError(f"is {reprlib.repr(value)}, not text; put it in quotes")
     if each.metadata.get("name") and not (value and all(c.isascii() and (c.isalnum() or c in "-_.") for c in value)):
-        raise ValueError(f"is {value!r}; allowed: letters, digits, - _ . (it becomes part of topics)")
+        raise ValueError(f"is {reprlib.repr(value)}; allowed: letters, digits, - _ . (it becomes part of topics)")
     return value
 
 
 def _region(value: Any) -> tuple[float, float, float, float]:
-    problem = f"is {value!r}; allowed: [left, top, right, bottom] with 0 <= left < right <= 1, 0 <= top < bottom <= 1"
+    allowed = "[left, top, right, bottom] with 0 <= left < right <= 1, 0 <= top < bottom <= 1"
+    problem = f"is {reprlib.repr(value)}; allowed: {allowed}"
     if not isinstance(value, list) or len(value) != 4:
         raise ValueError(problem)
     if not all(isinstance(each, int | float) and not isinstance(each, bool) for each in value):
@@ -356,6 +367,6 @@ def _names(kind: type) -> list[str]:
     return [each.name for each in dataclasses.fields(kind)]
 
 
-def _nearest(word: str, allowed: list[str]) -> str:
+def _nearest(word: str, allowed: Sequence[str]) -> str:
     close = difflib.get_close_matches(word, allowed, n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else f"; known here: {', '.join(allowed)}"

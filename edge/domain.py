@@ -112,6 +112,14 @@ class SourceLost(Exception):
     """The camera or stream is gone for now; whoever pumps it may open it again."""
 
 
+class SourceError(Exception):
+    """This source can never deliver: one line that says what, where and what to do."""
+
+
+class ModelFailed(Exception):
+    """The model did not answer for a part; that part becomes REVIEW."""
+
+
 class SinkDown(Exception):
     """A receiver cannot take a verdict now; nothing was lost."""
 
@@ -131,7 +139,7 @@ class Tracker(Protocol):
 
     @property
     def entered(self) -> int:
-        """Parts noticed so far, whether settled or still on the way."""
+        """Parts noticed so far, settled or still on the way; never less than before, nor than the parts given."""
 
     @property
     def outlines(self) -> tuple[Box, ...]:
@@ -142,4 +150,4 @@ class Classifier(Protocol):
     """A model that answers. Called from one thread only."""
 
     def scores(self, crops: Sequence[Image]) -> Scores:
-        """Classify each crop; raises `ValueError` on a crop that is no image."""
+        """Classify each crop, best view first; raises `ModelFailed`."""

@@ -5,10 +5,14 @@ Therefore the same frames give the same verdicts, live or replayed, today or in 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from dataclasses import replace
 
-from edge.domain import Classifier, Frame, Part, Tracker, Verdict
+from edge.domain import Classifier, Frame, ModelFailed, Part, Tracker, Verdict
 from edge.judge import Judge
+
+log = logging.getLogger(__name__)
 
 
 class Line:
@@ -29,5 +33,11 @@ class Line:
     def _judged(self, part: Part) -> Verdict:
         if self.seen is not None:
             self.seen(part)
-        scores = self.classifier.scores([view.crop for view in part.views]) if part.views else None
+        if not part.views:
+            return self.judge.decide(part, None)
+        try:
+            scores = self.classifier.scores([view.crop for view in part.views])
+        except ModelFailed as error:
+            log.error("part %d goes to review: %s", part.number, error)
+            return self.judge.decide(replace(part, reason="the model did not answer"), None)
         return self.judge.decide(part, scores)

@@ -170,3 +170,26 @@ class Connection:
         before, _, complaint = text.partition("on socket: ")
         if complaint and before.startswith("failed"):
             self._complaint = complaint
+
+
+class Listener:
+    """A subscriber that counts different verdicts: proof, for the demo, that they really arrive somewhere."""
+
+    def __init__(self, port: int, prefix: str) -> None:
+        """Connect to a broker on this machine that asks for no password; raises `OSError`."""
+        self._heard: set[bytes] = set()
+        self._client = client = paho.Client(CallbackAPIVersion.VERSION2)
+        client.on_connect = lambda subscriber, *_: subscriber.subscribe(f"{prefix}/verdict", qos=1)
+        client.on_message = lambda _client, _data, message: self._heard.add(message.payload)
+        client.connect("127.0.0.1", port)
+        client.loop_start()
+
+    @property
+    def count(self) -> int:
+        """How many verdicts have come."""
+        return len(self._heard)
+
+    def close(self) -> None:
+        """Hear no more."""
+        self._client.disconnect()
+        self._client.loop_stop()

@@ -1,0 +1,99 @@
+"""The TFLite runtime, LiteRT or the older tflite-runtime: the only file that knows either.
+
+API: https://ai.google.dev/edge/litert/inference (both packages offer the same `Interpreter`).
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from edge.bundle import Bundle, BundleError, prepare
+from edge.domain import Image, ModelFailed, Scores
+
+RUNTIMES = {"litert": ("ai_edge_litert", "ai-edge-litert"), "tflite-runtime": ("tflite_runtime", "tflite-runtime")}
+"""Our name for a runtime: its import package and its distribution, in the order in which they are tried."""
+
+
+class TfliteClassifier:
+    """An int8 network on the CPU. One thread at a time; the runtime releases the GIL while it computes."""
+
+    def __init__(self, bundle: Bundle, runtime: str = "auto", threads: int = 1) -> None:
+        """Load the network and hold it against its manifest; raises `BundleError`."""
+        manifest = bundle.manifest
+        self.backend, make = _interpreter(runtime)
+        self._spec = manifest.input
+        try:
+            self._interpreter = make(model_path=str(bundle.model), num_threads=threads)
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise BundleError(f"{bundle.model}: the runtime refuses it ({_first_line(error)}); pack it again") from None
+        self._input = self._checked_input(bundle)
+        self._output = self._checked_output(bundle)
+        self._labels = len(manifest.labels)
+
+    def scores(self, crops: Sequence[Image]) -> Scores:
+        """Classify each crop: gray or BGR uint8 of any size; raises `ModelFailed`."""
+        outputs = np.empty((len(crops), self._labels), dtype=np.int8)
+        for row, crop in enumerate(crops):
+            try:
+                self._interpreter.set_tensor(self._input, prepare(crop, self._spec))
+                self._interpreter.invoke()
+            except (ValueError, RuntimeError) as error:
+                raise ModelFailed(f"the model did not answer ({_first_line(error)})") from error
+            outputs[row] = self._interpreter.get_tensor(self._output)[0]
+        return Scores(outputs=outputs)
+
+    def invoke(self) -> None:
+        """Run the network on whatever its input holds: the bare call that benchmarks compare with."""
+        self._interpreter.invoke()
+
+    def _checked_input(self, bundle: Bundle) -> int:
+        tensors = self._interpreter.get_input_details()
+        spec = bundle.manifest.input
+        expected = [1, spec.height, spec.width, spec.channels]
+        if len(tensors) != 1 or tensors[0]["dtype"] is not np.int8 or tensors[0]["shape"].tolist() != expected:
+            found = ", ".join(f"{np.dtype(each['dtype']).name} {each['shape'].tolist()}" for each in tensors)
+            raise BundleError(f"{bundle.model}: takes {found}, its manifest says int8 {expected}; convert it again")
+        if tensors[0]["quantization"] != (1.0, -128):
+            raise BundleError(f"{bundle.model}: input quantization {tensors[0]['quantization']} is not (1, -128)")
+        return int(tensors[0]["index"])
+
+    def _checked_output(self, bundle: Bundle) -> int:
+        spec, labels = bundle.manifest.output, len(bundle.manifest.labels)
+        for tensor in self._interpreter.get_output_details():
+            scale, zero_point = tensor["quantization"]
+            if tensor["dtype"] is np.int8 and tensor["shape"].tolist() == [1, labels]:
+                if zero_point != spec.zero_point or abs(scale - spec.scale) > 1e-6 * spec.scale:
+                    raise BundleError(f"{bundle.model}: output quantization differs from its manifest; pack it again")
+                return int(tensor["index"])
+        raise BundleError(f"{bundle.model}: has no int8 output for {labels} labels; convert it again")
+
+
+def installed_runtimes() -> dict[str, str]:
+    """Our names of the runtimes that can be imported here, with their versions."""
+    return {
+        name: importlib.metadata.version(distribution)
+        for name, (package, distribution) in RUNTIMES.items()
+        if importlib.util.find_spec(package) is not None
+    }
+
+
+def _interpreter(runtime: str) -> tuple[str, Callable[..., Any]]:
+    found = installed_runtimes()
+    for name in RUNTIMES if runtime == "auto" else (runtime,):
+        if name in found:
+            module = importlib.import_module(f"{RUNTIMES[name][0]}.interpreter")
+            return f"{name}-{found[name]}", module.Interpreter
+    wanted = "ai-edge-litert" if runtime == "auto" else RUNTIMES[runtime][1]
+    raise BundleError(f"model.runtime {runtime}: is not installed; pip install {wanted}")
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__
