@@ -181,6 +181,8 @@ class Daemon:
         self._mailbox: Mailbox[Frame] = Mailbox(MAILBOX_FRAMES)
         self._delivered, self._leaving = Event(), Event()
         self._inspected = 0
+        self._told_state: dict[str, object] = {}
+        self._told_counters: dict[str, object] = {}
         with ExitStack() as undo:
             self.journal = Journal(base / config.journal.path, config.journal.keep_days)
             undo.callback(self.journal.close)
@@ -331,17 +333,13 @@ class Daemon:
         status = self.board.snapshot()
         parts = status["parts"]
         notifier.status(f"{status['state']}, {parts['decided']} verdicts")
-        if self.publisher is not None:
-            self.publisher.say_state(
-                {"camera": status["state"], "simulated": status["simulated"], "model": status["model"]}
-            )
-            self.publisher.say_counters(
-                {
-                    "parts": parts["decided"],
-                    **{decision: parts[decision] for decision in ("pass", "reject", "review")},
-                    "by_label": parts["by_label"],
-                }
-            )
+        state = {"line": status["state"], "simulated": status["simulated"], "model": status["model"]}
+        counters = {"parts": parts["decided"]} | {key: parts[key] for key in ("pass", "reject", "review", "by_label")}
+        if self.publisher is not None and state != self._told_state:
+            self.publisher.say_state(state)
+        if self.publisher is not None and counters != self._told_counters:
+            self.publisher.say_counters(counters)
+        self._told_state, self._told_counters = state, counters
 
     def _stop(self, notifier: Notifier) -> int:
         """The same way as the end of the input: the source ends, everything drains, survivors are named."""

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from edge.sources.defects import DEFECTS
-from edge.sources.surface import HUB, RIM, Field, Surface, band, blank
+from edge.sources.simulation.defects import DEFECTS
+from edge.sources.simulation.surface import HUB, RIM, Field, Surface, band, blank
 
 Plane = NDArray[np.uint16]
 

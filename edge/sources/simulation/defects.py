@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.random import Generator
 
-from edge.sources.surface import BORE, HUB, RIM, Field, Surface, angle_between, clouds, smoothstep
+from edge.sources.simulation.surface import BORE, HUB, RIM, Field, Surface, angle_between, clouds, smoothstep
 
 
 def blowhole(part: Surface, rng: Generator) -> None:
