@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 
 from edge.domain import Box, Decision, Image
-from edge.page.board import Look, StatusBoard, Track
+from edge.page.board import Look, StatusBoard
+from edge.page.follow import Track
 
 WIDEST_PX = 960
 CROP_PX = 240
@@ -117,10 +118,10 @@ def _draw_box(canvas: Image, box: Box, scale: float, decision: Decision | None) 
 def _draw_sign(canvas: Image, corner: tuple[int, int], decision: Decision) -> None:
     """The verdict's word on its colour, so that nobody needs to tell the colours apart."""
     word = decision.value.upper()
-    (width, height), _ = cv2.getTextSize(word, cv2.FONT_HERSHEY_SIMPLEX, 0.6, 2)
+    (width, height), _ = cv2.getTextSize(word, cv2.FONT_HERSHEY_DUPLEX, 0.6, 1)
     left, top = max(0, corner[0] - 2), max(0, corner[1] - height - 14)
     cv2.rectangle(canvas, (left, top), (left + width + 12, top + height + 12), COLORS[decision], cv2.FILLED)
-    cv2.putText(canvas, word, (left + 6, top + height + 6), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (16, 16, 16), 2, cv2.LINE_AA)
+    cv2.putText(canvas, word, (left + 6, top + height + 6), cv2.FONT_HERSHEY_DUPLEX, 0.6, (16, 16, 16), 1, cv2.LINE_AA)
 
 
 def _resized(image: Image, scale: float) -> Image:
