@@ -123,5 +123,6 @@ def _shadow(metal: Field, radius_px: float) -> Field:
 
 def _outline(metal: Field) -> tuple[float, float, float, float]:
     half = metal.shape[0] / 2
-    columns, rows = np.flatnonzero((metal > 0.5).any(axis=0)), np.flatnonzero((metal > 0.5).any(axis=1))
-    return columns[0] - half, rows[0] - half, columns[-1] + 1 - half, rows[-1] + 1 - half
+    columns, rows = (np.flatnonzero((metal > 0.5).any(axis=axis)) for axis in (0, 1))
+    left, right = float(columns[0]) - half, float(columns[-1]) + 1 - half
+    return left, float(rows[0]) - half, right, float(rows[-1]) + 1 - half
