@@ -112,7 +112,7 @@ class StatusBoard:
             self._settled.clear()
 
     def _follow(self, part: Part, at_s: float) -> None:
-        track = track_of(part, at_s)
+        track = track_of(part, at_s, self.about.direction)
         if track is not None:
             self._tracks.append(track)
             if self.about.direction == "auto":

@@ -114,7 +114,7 @@ function tile(verdict, started) {
     : make("span", { class: "blank" }, "no picture");
   const tag = make("span", { class: "tag" }, sign(verdict.decision), verdict.decision);
   const number = make("span", { class: "number" }, count(verdict.number));
-  const small = make("small", {}, verdict.label ? verdict.label + (verdict.decision === "review" ? "?" : "") : "not classified");
+  const small = make("small", {}, verdict.label ? verdict.label + (verdict.decision === "review" ? "?" : "") : "no class");
   const button = make("button", { type: "button", "data-decision": verdict.decision, "aria-label": `Part ${verdict.number}, ${verdict.decision}, ${spokenLabel(verdict)}` }, picture, number, tag, small);
   button.addEventListener("click", () => showDetails(verdict, started));
   return make("li", {}, button);
@@ -184,15 +184,23 @@ function showState(status) {
   const { camera, mqtt, model, belt, outbox, parts, ready } = status;
   const dropped = Object.values(camera.dropped).reduce((sum, number) => sum + number, 0);
   const rows = [
-    ["Camera", camera.up ? (camera.moving ? "good" : "warn") : "bad", camera.up ? (camera.moving ? "running" : "no frames") : "lost", `${camera.per_second.toFixed(0)} pictures/s${dropped ? `, ${count(dropped)} skipped` : ""}`],
+    ["Camera", camera.up ? (camera.moving ? "good" : "warn") : "bad", camera.up ? (camera.moving ? "running" : "no frames") : "lost", dropped ? `${camera.per_second.toFixed(0)}/s · ${count(dropped)} skipped` : `${camera.per_second.toFixed(0)} pictures/s`],
     ["Broker", mqtt.wanted ? (mqtt.up ? "good" : "warn") : "off", mqtt.wanted ? (mqtt.up ? "connected" : "not reached") : "off", ""],
-    ["Outbox", outbox.pending ? "warn" : "good", outbox.pending ? `${count(outbox.pending)} waiting` : "empty", outbox.pending && outbox.oldest_s !== null ? `${Math.round(outbox.oldest_s)} s` : ""],
+    ["Outbox", ...outboxCells(mqtt, outbox)],
     ["Journal", ready.journal ? "bad" : "good", ready.journal ? "not writing" : "writing", ""],
     ["Model", model ? (ready.model ? "bad" : "good") : "bad", model ? model.name : "none", model ? `${model.version} · ${model.hash8}` : ""],
     ["Belt", belt.speed_px_s === null ? "off" : "good", belt.speed_px_s === null ? "unknown" : `${Math.round(belt.speed_px_s)} px/s`, parts.latency_ms === null ? "" : `verdict in ${parts.latency_ms.toFixed(0)} ms`],
   ];
   element("state").replaceChildren(...rows.map(([term, mood, word, more]) =>
     make("div", { class: mood }, make("dt", {}, term), make("dd", {}, word), make("dd", {}, more))));
+}
+
+function outboxCells(mqtt, { pending, oldest_s: oldest }) {
+  if (!mqtt.wanted) return ["off", "off", ""];
+  if (!pending) return ["good", "empty", ""];
+  // A verdict or two on the way to the broker is normal; what has waited for seconds is not.
+  const isOld = oldest === null || oldest > 3;
+  return [isOld ? "warn" : "good", `${count(pending)} waiting`, oldest === null ? "" : `${Math.round(oldest)} s`];
 }
 
 /* Banners */
