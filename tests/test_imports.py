@@ -33,12 +33,11 @@ MAY = {
 """Room: what it may import from edge besides itself. The others (app, commands) are the composition."""
 
 ONE_FILE = {
-    "paho": "edge/sinks/mqtt.py",
+    "paho": "edge/sinks/connection.py",
     "picamera2": "edge/sources/picamera.py",
     "ai_edge_litert": "edge/classify/tflite.py",
     "tflite_runtime": "edge/classify/tflite.py",
     "gpiozero": "edge/sinks/reject.py",
-    "sqlite3": "edge/sinks/journal.py",
     "amqtt": "edge/demo_broker.py",
 }
 KINDS = {"sources": {"clip", "picamera", "simulator"}, "sinks": {"journal", "mqtt", "reject", "archive", "sparkplug"}}

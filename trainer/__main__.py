@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from trainer import __version__, recipe, source, steps
+from trainer import __version__, recipe, source
 from trainer.errors import BadRecipe, Refused
 from trainer.run import Run
 
@@ -39,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _do(asked: argparse.Namespace) -> None:
+    from trainer import steps
+
     shelf = Path(asked.shelf) if asked.shelf else None
     if asked.command in ("run", "train"):
         run = _begun(asked)
@@ -63,7 +65,7 @@ def _begun(asked: argparse.Namespace) -> Run:
     if asked.data:
         data = Path(asked.data)
     elif wanted.rendered.crops:
-        steps.say(f"data: {wanted.rendered.crops} crops from the simulator, seed {wanted.rendered.seed}")
+        print(f"data: {wanted.rendered.crops} crops from the simulator, seed {wanted.rendered.seed}", file=sys.stderr)
         out.mkdir(parents=True, exist_ok=True)
         data = source.rendered(wanted.rendered, out / "data")
     else:

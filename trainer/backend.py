@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 
-# Both must be set before the import; the second keeps the converter's chatter off the progress line.
+from trainer.quiet import quiet
+
+# Both must be set before the import.
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import tensorflow as tf
-import tf_keras as keras
+with quiet():
+    import tensorflow as tf
+    import tf_keras as keras
 
 THREADS = 2
 

@@ -203,7 +203,7 @@ def _listed_groups(path: Path, found: list[Picture]) -> list[Picture]:
         raise Refused(f"{path}: is no CSV text in UTF-8; write the columns group,label,file or remove it") from None
     if rows and not {"group", "label", "file"} <= set(rows[0]):
         raise Refused(f"{path}: needs the columns group,label,file; it has {','.join(map(str, rows[0]))}")
-    known = {(row.get("split") or "", row["label"], row["file"]): row["group"] for row in rows}
+    known = {(row.get("split") or "", row["label"], Path(row["file"]).name): row["group"] for row in rows}
     grouped = []
     for each in found:
         name = Path(each.file).name

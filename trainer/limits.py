@@ -17,6 +17,14 @@ NARROWEST_STEPS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Steps:
+    """How one tensor's int8 numbers are meant: `real = scale * (number - zero_point)`."""
+
+    scale: float
+    zero_point: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """At or below `pass_steps` a part passes, at or above `reject_steps` it is rejected, between them reviewed."""
 

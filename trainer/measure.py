@@ -150,10 +150,10 @@ def confusion(pictures: Sequence[Picture], outputs: NDArray[np.generic], labels:
 
 
 def disagreement(
-    one: NDArray[np.generic], other: NDArray[np.generic], good: NDArray[np.bool_], cuts: tuple[float, float]
+    one: NDArray[np.generic], other: NDArray[np.generic], good: NDArray[np.bool_], cut_steps: float
 ) -> Document:
-    """How many pictures two variants of a network decide differently, each at its own cut."""
-    first, second = evidence(one, good) > cuts[0], evidence(other, good) > cuts[1]
+    """How many pictures two variants of a network decide differently."""
+    first, second = evidence(one, good) > cut_steps, evidence(other, good) > cut_steps
     return {"count": int((first != second).sum()), "of": len(first)}
 
 

@@ -20,8 +20,7 @@ from edge.bundle import Bundle, BundleError, InputSpec, Shelf, digest
 from trainer import recipe as recipes
 from trainer.augment import Image
 from trainer.errors import Refused
-from trainer.limits import Limits
-from trainer.quantize import Steps
+from trainer.limits import Limits, Steps
 from trainer.recipe import Recipe
 
 SCHEMA = "linegate.bundle/1"

@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
-from tensorflow.lite.python import schema_py_generated as schema
 
 from trainer.augment import Image
 from trainer.backend import tf
 from trainer.errors import Refused
+from trainer.limits import Steps
+from trainer.quiet import quiet
+
+with quiet():
+    from tensorflow.lite.python import schema_py_generated as schema
 
 VARIANTS = ("float32", "float16", "dynamic_range", "int8_ptq")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Steps:
-    """How one tensor's int8 numbers are meant: `real = scale * (number - zero_point)`."""
-
-    scale: float
-    zero_point: int
 
 
 def convert(model: Any, variant: str, representative: Image) -> bytes:
@@ -43,7 +34,7 @@ def convert(model: Any, variant: str, representative: Image) -> bytes:
     if variant == "int8_ptq":
         converter.representative_dataset = lambda: _samples(representative)
         _all_int8(converter)
-    with _quiet():
+    with quiet():
         content = bytes(converter.convert())
     if variant == "int8_ptq":
         check(content)
@@ -72,7 +63,7 @@ def check(content: bytes) -> tuple[Steps, Steps]:
         raise Refused(
             f"the converted model takes {taken['dtype'].__name__}, not int8; this is a fault of the converter"
         )
-    if list(taken["shape_signature"])[0] != 1 or -1 in taken["shape_signature"]:
+    if taken["shape_signature"][0] != 1 or -1 in taken["shape_signature"]:
         raise Refused("the converted model has an open batch size; this is a fault of the converter")
     steps = [
         Steps(scale=float(each["quantization"][0]), zero_point=int(each["quantization"][1])) for each in (taken, given)
@@ -119,19 +110,3 @@ def stretched(image: Image) -> Image:
 def _samples(pictures: Image) -> Iterator[list[NDArray[np.float32]]]:
     for each in pictures:
         yield [each[None].astype(np.float32)]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The converter writes to the file descriptor itself; what it says is kept off the progress lines."""
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)

@@ -19,12 +19,12 @@ Document = dict[str, Any]
 CHOSEN = "int8_ptq"
 VARIANTS = ("float32", "float16", "dynamic_range", "int8_ptq", "int8_qat")
 COUNTED = (
-    "Accuracy, precision, recall and F1 (of the defect class), escapes and overkill are counted over parts at the middle "
-    "of the review band; in brackets the exact 95 % interval. Latency: one picture, one thread, this machine."
+    "Accuracy, precision, recall and F1 (of the defect class), escapes and overkill are counted over parts at the "
+    "middle of the review band; in brackets the exact 95 % interval. Latency: one picture, one thread, this machine."
 )
 LOOK_UP = (
-    "These methods look at raw pixels, brightness or a thumbnail. Where they come close to the network, the data can be "
-    "told apart without seeing a defect, and a high accuracy proves little."
+    "These methods look at raw pixels, brightness or a thumbnail. Where they come close to the network, the data can "
+    "be told apart without seeing a defect, and a high accuracy proves little."
 )
 EVIDENCE = (
     "Good parts above, defective ones below; int8 steps of evidence, loudest defect minus loudest good class. "
@@ -65,8 +65,8 @@ def claims(got: Document) -> list[str]:
     missing = parts_needed(0.01)
     return [
         f"Of {escape['of']} defective test parts {escape['count']} would have been taken for good: with 95 % certainty "
-        f"fewer than {100 * escape['high']:.1f} % of such parts escape. Of {overkill['of']} good ones {overkill['count']} "
-        f"would have been called defective: fewer than {100 * overkill['high']:.1f} %.",
+        f"fewer than {100 * escape['high']:.1f} % of such parts escape. Of {overkill['of']} good ones "
+        f"{overkill['count']} would have been called defective: fewer than {100 * overkill['high']:.1f} %.",
         f"This holds for parts, light and defects like those tested. To claim an escape rate below 1 % with no escape "
         f"seen, {missing} different defective parts are needed; there were {escape['of']}.",
     ]
@@ -123,7 +123,8 @@ def rate_text(rate: Document) -> str:
     """`2 of 40 = 5.0 % (0.6 to 16.9 %)`."""
     if rate["rate"] is None:
         return "none to count"
-    return f"{rate['count']} of {rate['of']} = {100 * rate['rate']:.1f} % ({100 * rate['low']:.1f} to {100 * rate['high']:.1f} %)"
+    share, low, high = (100 * rate[key] for key in ("rate", "low", "high"))
+    return f"{rate['count']} of {rate['of']} = {share:.1f} % ({low:.1f} to {high:.1f} %)"
 
 
 def variants_table(metrics: Document, variants: Sequence[str]) -> str:
@@ -155,9 +156,8 @@ def _bars(counts: NDArray[np.int64], edges: NDArray[np.float64], tallest: int, x
         if count:
             height = 80 * float(count) / tallest
             top = 100 - height if up else 100
-            shapes.append(
-                f'<rect x="{x(left):.1f}" y="{top:.1f}" width="{x(right) - x(left):.1f}" height="{height:.1f}" fill="{color}"/>'
-            )
+            place = f'x="{x(left):.1f}" y="{top:.1f}" width="{x(right) - x(left):.1f}" height="{height:.1f}"'
+            shapes.append(f'<rect {place} fill="{color}"/>')
     return "".join(shapes)
 
 

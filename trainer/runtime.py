@@ -10,6 +10,8 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.typing import NDArray
 
+from trainer.quiet import quiet
+
 NAME = f"ai-edge-litert {ai_edge_litert.__version__}"
 KERNELS = "xnnpack"
 
@@ -20,8 +22,9 @@ class Model:
     def __init__(self, source: Path | bytes, *, builtin: bool = False) -> None:
         content = source if isinstance(source, bytes) else source.read_bytes()
         kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES if builtin else OpResolverType.AUTO
-        self._interpreter = Interpreter(model_content=content, num_threads=1, experimental_op_resolver_type=kernels)
-        self._interpreter.allocate_tensors()
+        with quiet():
+            self._interpreter = Interpreter(model_content=content, num_threads=1, experimental_op_resolver_type=kernels)
+            self._interpreter.allocate_tensors()
         self._input = self._interpreter.get_input_details()[0]
         self._output = self._interpreter.get_output_details()[0]
         self.bytes = len(content)
