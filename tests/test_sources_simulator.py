@@ -33,7 +33,7 @@ def test_a_seed_is_a_story_and_another_seed_is_another() -> None:
 
 def test_the_pictures_are_the_ones_they_always_were() -> None:
     """Held over machines and versions: stories that changed unnoticed would make every reference replay worthless."""
-    assert digest(SMALL, range(60, 64))[:16] == "REFERENCE"
+    assert digest(SMALL, range(60, 64))[:16] == "216a358b5c9628b2"
 
 
 def test_a_picture_does_not_depend_on_which_were_asked_for_before() -> None:
@@ -53,7 +53,7 @@ def test_a_part_is_where_the_truth_says(direction: str) -> None:
     config = dataclasses.replace(STILL, direction=direction, defect_share=0.0, fps=60.0)
     if direction in ("down", "up"):
         config = dataclasses.replace(config, width_px=160, height_px=320)
-    full, empty = Simulator(config, paced=False, seconds=8.0), Simulator(config, paced=False, parts=0)
+    full, empty = Simulator(config, paced=False, seconds=7.0), Simulator(config, paced=False, parts=0)
     axis, gate_px = (0, 128.0) if direction in ("right", "left") else (1, 128.0)
     seen: dict[int, list[tuple[float, float]]] = {}
     for frame in full.frames(threading.Event()):
