@@ -29,6 +29,8 @@ MAY = {
     "metrics": set(),
     "capture": {"domain", "mailbox"},
     "delivery": {"domain", "message"},
+    "timed": {"domain"},
+    "clock": set(),
 }
 """Room: what it may import from edge besides itself. The others (app, commands) are the composition."""
 
@@ -38,7 +40,6 @@ ONE_FILE = {
     "ai_edge_litert": "edge/classify/tflite.py",
     "tflite_runtime": "edge/classify/tflite.py",
     "gpiozero": "edge/sinks/reject.py",
-    "sqlite3": "edge/sinks/journal_file.py",
     "amqtt": "edge/demo_broker.py",
 }
 KINDS = {"sources": {"clip", "picamera", "simulator"}, "sinks": {"journal", "mqtt", "reject", "archive", "sparkplug"}}

@@ -281,7 +281,7 @@ def test_a_refused_login_is_told_once_without_the_password(tmp_path: Path, caplo
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"username": "a", "password_file": "/nowhere"}, r"mqtt\.password_file: /nowhere cannot be read \(No such file"),
+        ({"username": "a", "password_file": "/nowhere"}, r"password_file: /nowhere cannot be read \(No such file"),
         ({"password_file": "/etc/hostname"}, r"mqtt\.username is not; set both"),
         ({"tls": config.Tls(enabled=True, ca_file="/nowhere")}, r"mqtt\.tls\.ca_file: /nowhere cannot be read"),
         ({"tls": config.Tls(enabled=True, ca_file="/etc/hostname")}, r"holds no certificate in PEM form"),
@@ -298,7 +298,7 @@ def test_unusable_files_are_configuration_errors(tmp_path: Path, settings: dict[
 
 def test_a_broker_that_forbids_the_topic_is_noticed_and_later_gets_everything(tmp_path: Path, caplog: Any) -> None:
     rules = tmp_path / "rules"
-    rules.write_text("topic readwrite linegate/plant1/line3/cam1/state\ntopic read #\n")
+    rules.write_text("topic write linegate/+/+/+/state\ntopic write linegate/+/+/+/event\ntopic read #\n")
     with (
         Mosquitto(tmp_path, ["allow_anonymous true", f"acl_file {rules}"]) as broker,
         Listener(broker.port) as listener,
@@ -404,13 +404,15 @@ def test_tls_with_an_own_authority_and_client_certificates(tmp_path: Path, certi
 def test_tls_on_a_port_without_tls_says_so(tmp_path: Path, broker: Mosquitto, caplog: Any) -> None:
     with running(tmp_path, broker.port, tls=config.Tls(enabled=True)) as line:
         eventually(lambda: line.ups == [False])
-    assert "check mqtt" in caplog.text
+    assert "breaks off at once; check mqtt.port, mqtt.tls" in caplog.text
 
 
 def test_two_stations_of_one_name_are_told_what_is_wrong(tmp_path: Path, broker: Mosquitto, caplog: Any) -> None:
     (tmp_path / "other").mkdir()
     with running(tmp_path, broker.port), running(tmp_path / "other", broker.port):
-        eventually(lambda: "two stations have the same site, line and station" in caplog.text)
+        eventually(lambda: "have two stations the same site, line and station?" in caplog.text)
+        time.sleep(1)
+        assert len(caplog.records) < 20, "a fight for the name must not flood the log"
 
 
 def test_a_name_that_does_not_resolve_says_so(tmp_path: Path, caplog: Any) -> None:
@@ -455,21 +457,17 @@ def test_the_hosts_password_is_read_anew_at_each_connect(tmp_path: Path) -> None
         eventually(lambda: line.up)
 
 
-def test_every_payload_is_under_a_kibibyte_and_valid(tmp_path: Path, broker: Mosquitto) -> None:
+def test_every_payload_is_under_a_kibibyte_and_valid(tmp_path: Path) -> None:
     jsonschema = pytest.importorskip("jsonschema")
     schema = json.loads((Path(message.__file__).parent / "verdict.schema.json").read_text())
     validator = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER)
-    with Listener(broker.port) as listener:
-        with running(tmp_path, broker.port) as line:
-            line.append(6)
-            eventually(lambda: line.journal.acknowledged == 6)
-        broker.kill()
-        with running(tmp_path, broker.port) as line:
-            line.append(3)
-        broker.start()
-        with running(tmp_path, broker.port) as line:
-            eventually(lambda: line.journal.acknowledged == 9)
-            eventually(lambda: len(listener.on("verdict")) >= 6)
+    broker = Mosquitto(tmp_path)
+    with running(tmp_path, broker.port) as line:
+        line.append(3)
+    with broker, Listener(broker.port) as listener, running(tmp_path, broker.port) as line:
+        line.append(6)
+        eventually(lambda: len(listener.on("verdict")) == 9)
+    assert [each["replayed"] for each in listener.on("verdict")] == [True] * 3 + [False] * 6
     for document in listener.on("verdict"):
         validator.validate(document)
     assert all(len(each.payload) < 1024 for each in listener.messages)

@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
 
     import cv2
 
-    from edge.app import open_bundle
+    from edge.assembly import open_bundle
     from edge.commands.settings import find_config
 
     cv2.setNumThreads(1)
@@ -56,7 +56,7 @@ def _rendered(config: Config, count: int) -> tuple[list[Frame], float]:
 
 def _measured(config: Config, bundle: Bundle, frames: list[Frame]) -> dict[str, Any]:
     """Stage by stage, then the whole; CPU time of this process in µs."""
-    from edge.app import build_judge, build_line, replay_encoder
+    from edge.assembly import build_judge, build_line, replay_encoder
     from edge.bundle import prepare
     from edge.classify import TfliteClassifier
     from edge.domain import Part, Scores, Verdict

@@ -161,7 +161,8 @@ class Connection:
         self._answers.append(Answer(letter=letter, code=reason.value, text=str(reason)))
 
     def _heard_disconnect(self, _client: Any, _data: Any, flags: Any, reason: Any, _properties: Any) -> None:
-        if flags.is_disconnect_packet_from_server and not self._refusal:
+        """paho gives 0 for a reason without properties, which is why 0 says nothing."""
+        if flags.is_disconnect_packet_from_server and reason.value and not self._refusal:
             self._refusal = reason.value, str(reason)
 
     def _heard_complaint(self, _client: Any, _data: Any, _level: int, text: str) -> None:

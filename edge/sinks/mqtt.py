@@ -33,6 +33,9 @@ HOLD_S = 5.0
 """Pause after a verdict was refused, or the journal could not be read."""
 SETTLE_EVERY_S = 10.0
 """How often the acknowledged sequence is written down while no verdict falls."""
+BREAKS = 3
+BREAKING = "accepts us and drops us again and again; have two stations the same site, line and station? See its log"
+"""mosquitto gives no reason when another client takes our name."""
 NO_SUBSCRIBERS = 0x10
 REFUSED = 0x80
 
@@ -75,7 +78,9 @@ class MqttPublisher:
         self._ear, self._bell = socket.socketpair()
         self._ear.setblocking(False)
         self._bell.setblocking(False)
-        self._trouble = ""
+        self._trouble = self._version = ""
+        self._broken_off = 0
+        self._since_s = 0.0
         self._complaints: set[str] = set()
         self._hold_until_s = self._settle_at_s = 0.0
         self.say_state({})
@@ -108,16 +113,19 @@ class MqttPublisher:
         """
         failures = 0
         while not stopping.is_set():
-            began_s = time.monotonic()
             try:
                 self._serve(self._connect(), stopping)
             except Lost as lost:
+                failures = 0 if self._steady else failures
                 self._outbox.interrupted()
                 self._tell_down(str(lost))
-            failures = 0 if time.monotonic() - began_s > STEADY_S else failures
             stopping.wait(BACK_OFF_S[min(failures, len(BACK_OFF_S) - 1)])
             failures += 1
         self._on_up(False)
+
+    @property
+    def _steady(self) -> bool:
+        return bool(self._version) and time.monotonic() - self._since_s > STEADY_S
 
     def _connect(self) -> Connection:
         """The newest version that the broker accepts."""
@@ -168,6 +176,8 @@ class MqttPublisher:
         while not self._sayings.empty():
             topic, document, retain = self._sayings.get()
             self._outbox.say(topic, document, retain=retain)
+        if self._trouble and self._steady:
+            self._tell_back()
         try:
             self._send(connection)
             self._settle()
@@ -234,19 +244,29 @@ class MqttPublisher:
         return True
 
     def _tell_up(self, version: str) -> None:
-        if self._trouble:
-            log.warning("%s is back (%s)", self._where, version)
-        else:
-            log.info("%s is connected (%s)", self._where, version)
-        self._trouble = ""
+        """Said once; a connection that keeps breaking is only called back when it has held for a while."""
+        self._version, self._since_s = version, time.monotonic()
         self._on_up(True)
+        if not self._trouble:
+            log.info("%s is connected (%s)", self._where, version)
+        elif self._broken_off < BREAKS:
+            self._tell_back()
+
+    def _tell_back(self) -> None:
+        log.warning("%s is back (%s)", self._where, self._version)
+        self._trouble = ""
 
     def _tell_down(self, reason: str) -> None:
+        """The same reason is said once until the connection is back."""
+        if self._version:
+            self._broken_off = 0 if self._steady else self._broken_off + 1
+        if self._broken_off >= BREAKS:
+            reason = BREAKING
         if reason != self._trouble:
             log.error("%s %s; verdicts wait in the journal", self._where, reason)
-        if not self._trouble:
+        if self._version or not self._trouble:
             self._on_up(False)
-        self._trouble = reason
+        self._trouble, self._version = reason, ""
 
 
 def offline(reason: str) -> Letter:

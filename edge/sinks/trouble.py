@@ -53,6 +53,8 @@ def from_connect(error: OSError | ValueError) -> Lost:
         return Lost("has a name that cannot be resolved; check mqtt.host and the network's DNS")
     if isinstance(error, ConnectionRefusedError):
         return Lost("is not there (connection refused); start it or correct mqtt.host and mqtt.port")
+    if isinstance(error, ConnectionResetError):
+        return Lost("breaks off at once; check mqtt.port, mqtt.tls and its log")
     if isinstance(error, TimeoutError):
         return Lost("does not answer; check the network, mqtt.host and mqtt.port")
     reason = error.strerror if isinstance(error, OSError) else None

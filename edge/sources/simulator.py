@@ -210,6 +210,8 @@ class _OnBelt:
             if self._next.along_px >= kept_px:
                 made = render(self._next.label, self._next.diameter_px, self._next.rng())
                 self._there.append((self._next, made))
+            else:
+                self._gone_px = self._next.along_px
             self._next = next(self._story, None)
         while self._there and self._there[0][0].along_px < kept_px:
             self._gone_px = self._there.pop(0)[0].along_px
