@@ -67,7 +67,6 @@ class Daemon:
         registry = CollectorRegistry()
         self.metrics = Metrics(registry)
         self.board = StatusBoard(_about(config, speaker))
-        self.line = self._observed_line(bundle)
         self._crew = Crew()
         self._mailbox: Mailbox[Frame] = Mailbox(MAILBOX_FRAMES)
         self._delivered, self._leaving = Event(), Event()
@@ -79,6 +78,9 @@ class Daemon:
             undo.callback(self.journal.close)
             self.publisher = self._publisher(config)
             self.server = self._server(config, registry)
+            if self.server is not None:
+                undo.callback(self.server.close)
+            self.line = self._observed_line(bundle)
             undo.pop_all()
         self._observe_outbox()
         frames = self.metrics.frames(config.station.station)
