@@ -41,13 +41,13 @@ def decide(board: StatusBoard, number: int, decision: Decision) -> None:
 
 
 def fed() -> StatusBoard:
-    """A board that has seen a simulated belt until three parts had passed the gate."""
+    """A board that has seen a simulated belt until three parts had passed the gate; its clock stands still after that."""
     config = SimulatorSource(seed=3, defect_share=0.5)
     simulator = Simulator(config, paced=False)
     about = About(
         site="plant1", line="line7", station="cam9", recipe="ring", version="0.1.0", simulated=True, mqtt=True
     )
-    board = StatusBoard(about)
+    board = StatusBoard(about, clock=lambda: 100.0)
     board.camera(True)
     board.broker(True)
     board.journal(True)
