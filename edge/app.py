@@ -155,7 +155,7 @@ class Daemon:
 
     def _inspect(self) -> None:
         """The inspecting thread: every frame that is not dropped, in order."""
-        entered, line = 0, self.line
+        line = self.line
         try:
             while not self._mailbox.ended:
                 frame = self._mailbox.take(1.0)
@@ -163,8 +163,7 @@ class Daemon:
                     continue
                 verdicts = line.inspect(frame)
                 self.board.frame(frame, line.tracker.outlines, line.tracker.entered)
-                self.metrics.parts_entered.inc(line.tracker.entered - entered)
-                entered = line.tracker.entered
+                self.metrics.entered(line.tracker.entered)
                 for verdict in verdicts:
                     self._delivery.give(Decided(verdict=verdict, steady_s=time.monotonic(), wall_s=time.time()))
                 self._inspected += 1
