@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from edge import __version__
 
-COMMANDS = ("run", "demo", "replay", "simulate", "calibrate", "check", "doctor", "models", "bench")
+COMMANDS = ("run", "demo", "replay", "simulate", "check", "doctor", "models", "bench")
 
 DONE, FAILED, USAGE, BAD_CONFIG = 0, 1, 2, 78
 
@@ -43,15 +43,15 @@ def _told(error: Exception) -> tuple[list[str], int]:
     """
     from edge.bundle import BundleError
     from edge.config import ConfigError
+    from edge.demo_broker import NoBroker
     from edge.domain import SinkDown, SourceError
-    from edge.truth import TruthError
 
     match error:
         case ConfigError():
             return error.mistakes, BAD_CONFIG
         case OSError() if error.filename is not None and error.strerror:
             return [f"{error.filename}: {error.strerror}"], FAILED
-        case BundleError() | SourceError() | SinkDown() | TruthError() | OSError():
+        case BundleError() | SourceError() | SinkDown() | NoBroker() | OSError():
             return [" ".join(str(error).split()) or type(error).__name__], FAILED
     frame = traceback.extract_tb(error.__traceback__)[-1]
     what = f"{type(error).__name__}: {error} ({frame.name}, line {frame.lineno})"

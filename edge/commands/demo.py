@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from edge.config import Config
     from edge.domain import Verdict
     from edge.message import Record
+    from edge.sinks.connection import Listener
     from edge.sources.simulator import Simulator
 
 PORT = 8080
@@ -26,15 +27,21 @@ def add(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exit 0 when every part that passed got exactly one verdict, and each verdict reached the broker."""
+    """Exit 0 when every part that passed got exactly one verdict, and a subscriber heard each of them."""
+    import logging
     import tempfile
+    from contextlib import closing
 
     from edge.app import Daemon
     from edge.commands.settings import find_config
     from edge.demo_broker import DemoBroker
     from edge.notify import Notifier
+    from edge.sinks.connection import Listener
+    from edge.sinks.mqtt import topic_prefix
     from edge.sources.simulator import Simulator
 
+    if not args.debug:
+        logging.getLogger().setLevel(logging.WARNING)
     _, base = find_config(None)
     verdicts: list[Verdict] = []
 
@@ -48,22 +55,23 @@ def run(args: argparse.Namespace) -> int:
         simulator = Simulator(config.source.simulator, paced=True, seconds=args.seconds or None)
         daemon = Daemon(config, base, open_frames=lambda: simulator, on_verdict=heard)
         page = daemon.server.port if daemon.server is not None else port
-        print(f"page      http://127.0.0.1:{page}/", flush=True)
-        print(f"verdicts  mqtt://127.0.0.1:{broker.port} ({broker.name}), topic linegate/plant1/line1/cam1/verdict")
+        prefix = topic_prefix(config.mqtt.prefix, config.station)
+        print(f"page      http://127.0.0.1:{page}/")
+        print(f"verdicts  {prefix}/verdict on 127.0.0.1:{broker.port} ({broker.name})")
         print("parts are SIMULATED; Ctrl-C ends the demo\n", flush=True)
-        daemon.run(Notifier({}))
-        return _summed_up(daemon, simulator, verdicts)
+        with closing(Listener(broker.port, prefix)) as listener:
+            daemon.run(Notifier({}))
+            return _summed_up(daemon, simulator, verdicts, listener)
 
 
 def _config(broker_port: int, page_port: int, folder: Path) -> Config:
     """The defaults, with what the demo brings along."""
-    from edge.config import Config, Http, Journal, Log, Mqtt
+    from edge.config import Config, Http, Journal, Mqtt
 
     return Config(
         mqtt=Mqtt(port=broker_port),
         http=Http(port=page_port),
         journal=Journal(path=str(folder / "journal.sqlite")),
-        log=Log(level="warning"),
     )
 
 
@@ -92,7 +100,7 @@ def _said(verdict: Verdict, record: Record) -> str:
     return f"part {record.sequence:5}  {word} {why:24} defect probability {verdict.score:.3f}, {verdict.views} views"
 
 
-def _summed_up(daemon: Daemon, simulator: Simulator, verdicts: list[Verdict]) -> int:
+def _summed_up(daemon: Daemon, simulator: Simulator, verdicts: list[Verdict], listener: Listener) -> int:
     """Verdicts against the simulator's truth; 0 when nothing was lost, doubled or invented."""
     from edge import truth
 
@@ -100,17 +108,20 @@ def _summed_up(daemon: Daemon, simulator: Simulator, verdicts: list[Verdict]) ->
     counts = {name: sum(each.decision == name for each in verdicts) for name in ("pass", "reject", "review")}
     on_belt = entered - len(verdicts)
     found = truth.compare(verdicts, simulator.truth(gate=0.5))
-    delivered = daemon.journal.acknowledged
-    conserved = entered == sum(counts.values()) + on_belt and found.missed == found.duplicates == found.phantom == 0
     print(
         f"\nparts entered {entered}: passed {counts['pass']}, rejected {counts['reject']},"
         f" review {counts['review']}, still on the belt {on_belt}\n"
         f"truth: {found.parts} parts crossed the gate; missed {found.missed}, duplicates {found.duplicates},"
-        f" phantoms {found.phantom}, wrong {found.wrong} (escapes {found.escapes}, overkill {found.overkill})\n"
-        f"broker: {delivered} of {len(verdicts)} verdicts acknowledged"
+        f" phantom {found.phantom}, wrong {found.wrong} (escapes {found.escapes}, overkill {found.overkill})\n"
+        f"MQTT: {listener.count} of {len(verdicts)} verdicts heard by a subscriber"
     )
-    if not conserved:
-        print("NOT CONSERVED: some part has no verdict, or more than one", file=sys.stderr)
-    if delivered != len(verdicts):
-        print("NOT DELIVERED: some verdict did not reach the broker", file=sys.stderr)
-    return 0 if conserved and delivered == len(verdicts) else 1
+    problems = {
+        "some part has no verdict": found.missed,
+        "some part has two verdicts": found.duplicates,
+        "some verdict has no part": found.phantom,
+        "more verdicts than parts entered": on_belt < 0,
+        "some verdict did not arrive": listener.count != len(verdicts),
+    }
+    for problem in (each for each, is_so in problems.items() if is_so):
+        print(f"NOT CONSERVED: {problem}", file=sys.stderr)
+    return 1 if any(problems.values()) else 0

@@ -6,11 +6,13 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from edge.domain import Box, Decision, Frame, Image, Part, Verdict
+from edge.domain import Box, Frame, Image, Part, Verdict
+from edge.page.counts import PartCounts
+from edge.page.follow import Track, track_of
 
 KEPT_PARTS = 24
 STALE_S = 3.0
@@ -46,26 +48,6 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Track:
-    """A settled part on its way out of the picture."""
-
-    number: int
-    center_px: tuple[float, float]
-    velocity_px_s: tuple[float, float]
-    at_s: float
-    """When it was at `center_px`, on the clock of the frames."""
-    decision: Decision | None = None
-
-    def center_at(self, at_s: float) -> tuple[float, float]:
-        """Where it is by now if the belt has kept its speed."""
-        passed_s = at_s - self.at_s
-        return (
-            self.center_px[0] + self.velocity_px_s[0] * passed_s,
-            self.center_px[1] + self.velocity_px_s[1] * passed_s,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
     """All that a picture for people is drawn from."""
 
@@ -86,7 +68,7 @@ class _Shown:
 
 class StatusBoard:
     """Thread-safe. The inspecting thread calls, for each frame and in this order, `seen` (for each part, through
-    the line), `frame`, `decided` (for each verdict); anybody else calls the rest."""
+    the line) and `frame`; then a verdict may be `decided`, in any thread. Anybody may call the rest."""
 
     def __init__(self, about: About, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.about = about
@@ -95,20 +77,15 @@ class StatusBoard:
         self._started_s = clock()
         self._started_wall_s = time.time()
         self._latest: tuple[Frame, tuple[Box, ...]] | None = None
-        self._arrivals: deque[float] = deque(maxlen=60)
+        self._arrivals_s: deque[float] = deque(maxlen=60)
         self._frames = 0
         self._dropped: Counter[str] = Counter()
-        self._entered = 0
         self._settled: list[Part] = []
         self._crops: dict[int, Image] = {}
         self._tracks: deque[Track] = deque(maxlen=KEPT_PARTS)
         self._across = about.direction not in ("down", "up")
-        self._counts: Counter[tuple[str, str]] = Counter()
-        self._decided = 0
-        self._in_order = True
+        self._parts = PartCounts()
         self._shown: deque[_Shown] = deque(maxlen=KEPT_PARTS)
-        self._latencies: deque[float] = deque(maxlen=200)
-        self._fell: deque[float] = deque(maxlen=1200)
         self._up: dict[str, bool | None] = {"camera": None, "broker": None, "journal": None, "golden": None}
         self._model: Model | None = None
         self._stopping = False
@@ -121,40 +98,31 @@ class StatusBoard:
             self._settled.append(part)
             if part.views:
                 self._crops[part.number] = part.views[0].crop
-                self._crops.pop(part.number - KEPT_PARTS, None)
+            self._crops.pop(part.number - KEPT_PARTS, None)
 
     def frame(self, frame: Frame, outlines: tuple[Box, ...], entered: int) -> None:
         """A frame was inspected. `entered` is the tracker's count of parts noticed so far."""
         with self._lock:
             self._latest = frame, outlines
-            self._arrivals.append(self._clock())
+            self._arrivals_s.append(self._clock())
             self._frames += 1
-            self._entered = entered
+            self._parts.entered = entered
             for part in self._settled:
                 self._follow(part, frame.at_s)
             self._settled.clear()
 
     def _follow(self, part: Part, at_s: float) -> None:
-        """Find out from its views where a part is going; without two looks at different times it is not followed."""
-        looks = [(view.at_s, *view.box.center_px) for view in part.views] + [(at_s, *part.center_px)]
-        first, last = min(looks), max(looks)
-        passed_s, right_px, down_px = (end - start for start, end in zip(first, last, strict=True))
-        if passed_s <= 0 or not part.views:
-            return
-        velocity = right_px / passed_s, down_px / passed_s
-        if self.about.direction == "auto":
-            self._across = abs(velocity[0]) >= abs(velocity[1])
-        self._tracks.append(Track(number=part.number, center_px=part.center_px, velocity_px_s=velocity, at_s=at_s))
+        track = track_of(part, at_s, self.about.direction)
+        if track is not None:
+            self._tracks.append(track)
+            if self.about.direction == "auto":
+                self._across = track.is_across
 
     def decided(self, verdict: Verdict, *, latency_s: float, wall_s: float) -> None:
         """A verdict fell, `latency_s` after the part crossed the gate, at `wall_s` seconds since 1970."""
         with self._lock:
-            self._decided += 1
-            self._in_order &= verdict.number == self._decided
-            self._counts[verdict.decision.value, verdict.label] += 1
+            self._parts.add(verdict, latency_s, self._clock())
             self._shown.append(_Shown(verdict=verdict, latency_s=latency_s, wall_s=wall_s))
-            self._latencies.append(latency_s)
-            self._fell.append(self._clock())
             for place, track in enumerate(self._tracks):
                 if track.number == verdict.number:
                     self._tracks[place] = replace(track, decision=verdict.decision)
@@ -195,7 +163,7 @@ class StatusBoard:
     def frame_age_s(self) -> float | None:
         """Seconds since the newest frame was inspected; None before the first."""
         with self._lock:
-            return self._clock() - self._arrivals[-1] if self._arrivals else None
+            return self._clock() - self._arrivals_s[-1] if self._arrivals_s else None
 
     def readiness(self) -> dict[str, str]:
         """Each condition of being ready, with what is wrong with it; empty text means met."""
@@ -223,24 +191,25 @@ class StatusBoard:
         """Everything in words and numbers, ready for JSON; `docs/page.md` names the fields."""
         pending, oldest_s = self._pending(), self._oldest_s()
         ready = self.readiness()
+        about = self.about
         with self._lock:
             return {
                 "schema": "linegate.status/1",
-                "station": {key: getattr(self.about, key) for key in ("site", "line", "station", "recipe")},
-                "version": self.about.version,
+                "station": {"site": about.site, "line": about.line, "station": about.station, "recipe": about.recipe},
+                "version": about.version,
                 "started": round(self._started_wall_s * 1000),
                 "now": _iso(time.time()),
                 "uptime_s": round(self._clock() - self._started_s, 1),
-                "simulated": self.about.simulated,
+                "simulated": about.simulated,
                 "state": self._state(),
                 "ready": ready,
                 "camera": self._camera_now(),
-                "mqtt": {"wanted": self.about.mqtt, "up": bool(self._up["broker"])},
+                "mqtt": {"wanted": about.mqtt, "up": bool(self._up["broker"])},
                 "outbox": {"pending": pending, "oldest_s": oldest_s},
-                "model": self._model_now(),
+                "model": None if self._model is None else asdict(self._model),
                 "belt": {"speed_px_s": round(self._shown[-1].verdict.speed_px_s, 1) if self._shown else None},
-                "parts": self._parts_now(),
-                "conservation": self._in_order and self._decided <= self._entered,
+                "parts": self._parts.told(self._clock()),
+                "conservation": self._parts.is_conserved,
                 "verdicts": [self._told(each) for each in reversed(self._shown)],
             }
 
@@ -252,40 +221,17 @@ class StatusBoard:
         return "running" if self._frames else "starting"
 
     def _camera_now(self) -> dict[str, object]:
-        age_s = self._clock() - self._arrivals[-1] if self._arrivals else None
-        span_s = self._arrivals[-1] - self._arrivals[0] if self._arrivals else 0.0
-        moving = span_s > 0 and age_s is not None and age_s <= STALE_S
+        arrivals_s = self._arrivals_s
+        age_s = self._clock() - arrivals_s[-1] if arrivals_s else None
+        span_s = arrivals_s[-1] - arrivals_s[0] if arrivals_s else 0.0
+        is_moving = age_s is not None and age_s <= STALE_S
         return {
             "up": bool(self._up["camera"]),
-            "moving": age_s is not None and age_s <= STALE_S,
+            "moving": is_moving,
             "age_s": None if age_s is None else round(age_s, 2),
             "frames": self._frames,
-            "per_second": round((len(self._arrivals) - 1) / span_s, 1) if moving else 0.0,
+            "per_second": round((len(arrivals_s) - 1) / span_s, 1) if is_moving and span_s > 0 else 0.0,
             "dropped": dict(self._dropped),
-        }
-
-    def _model_now(self) -> dict[str, str] | None:
-        model = self._model
-        if model is None:
-            return None
-        return {"name": model.name, "version": model.version, "hash8": model.hash8, "backend": model.backend}
-
-    def _parts_now(self) -> dict[str, object]:
-        by_decision = {each.value: 0 for each in Decision}
-        by_label: dict[str, dict[str, int]] = {each.value: {} for each in Decision}
-        for (decision, label), count in sorted(self._counts.items()):
-            by_decision[decision] += count
-            by_label[decision][label] = count
-        since_s = self._clock() - 60.0
-        latencies = sorted(self._latencies)
-        return {
-            "entered": self._entered,
-            "decided": self._decided,
-            "on_the_way": max(0, self._entered - self._decided),
-            **by_decision,
-            "by_label": by_label,
-            "last_minute": sum(at_s >= since_s for at_s in self._fell),
-            "latency_ms": round(latencies[len(latencies) // 2] * 1000, 1) if latencies else None,
         }
 
     def _told(self, shown: _Shown) -> dict[str, object]:

@@ -9,7 +9,7 @@ const LOST_AFTER_MS = 2500;
 const SPEAK_EVERY_MS = 3000;
 const HANDS_ON_MS = 4000;
 
-const WORDS = { pass: "PASS", reject: "REJECT", review: "REVIEW", none: "WAITING" };
+const WORDS = { pass: "PASS", reject: "REJECT", review: "REVIEW" };
 const element = (id) => document.getElementById(id);
 const page = {
   status: null,
@@ -57,21 +57,35 @@ function ago(seconds) {
 
 const spokenLabel = (verdict) => (verdict.decision === "review" && verdict.reason) || verdict.label || "not classified";
 
+function say(decision, word, label, meta, symbol = decision) {
+  element("verdict").dataset.decision = decision;
+  element("verdict-sign").setAttribute("href", `#sign-${symbol}`);
+  setText("verdict-word", word);
+  element("verdict-word").classList.toggle("long", word.length > 6);
+  setText("verdict-label", label);
+  element("verdict-label").classList.toggle("long", label.length > 14);
+  setText("verdict-meta", meta);
+}
+
 function showVerdict(status) {
   const verdict = status.verdicts[0];
-  const decision = verdict ? verdict.decision : "none";
-  element("verdict").dataset.decision = decision;
-  element("verdict-sign").setAttribute("href", `#sign-${decision}`);
-  setText("verdict-word", WORDS[decision]);
-  setText("verdict-label", verdict ? spokenLabel(verdict) : "for the first part");
   const age = verdict ? (Date.parse(status.now) - Date.parse(verdict.decided_at)) / 1000 : 0;
-  setText("verdict-meta", verdict ? `Part ${count(verdict.number)} · ${ago(age)}` : "\u00a0");
-  speak(verdict);
+  if (isBlind(status)) {
+    say("blind", "NO PICTURE", "parts are not inspected", lastKnown(verdict, `, ${ago(age)}`), "none");
+  } else if (!verdict) {
+    say("none", "WAITING", "for the first part", "\u00a0");
+  } else {
+    say(verdict.decision, WORDS[verdict.decision], spokenLabel(verdict), `Part ${count(verdict.number)} · ${ago(age)}`);
+    speak(verdict);
+  }
 }
+
+const isBlind = (status) => status.state === "camera lost" || (status.camera.frames > 0 && !status.camera.moving);
+const lastKnown = (verdict, rest = "") => verdict ? `Last: part ${count(verdict.number)}, ${verdict.decision}${rest}` : "\u00a0";
 
 function speak(verdict) {
   const now = performance.now();
-  if (!verdict || verdict.number === page.spokenNumber || now - page.spokenAt < SPEAK_EVERY_MS) return;
+  if (verdict.number === page.spokenNumber || now - page.spokenAt < SPEAK_EVERY_MS) return;
   page.spokenAt = now;
   page.spokenNumber = verdict.number;
   setText("spoken", `Part ${verdict.number}: ${verdict.decision}, ${spokenLabel(verdict)}`);
@@ -81,12 +95,14 @@ function speak(verdict) {
 
 function showCounts(parts) {
   setText("count-parts", count(parts.decided));
-  setText("count-rate", `${count(parts.last_minute)} / min`);
+  setText("count-rate", parts.per_minute === null ? "\u00a0" : `${count(Math.round(parts.per_minute))} / min`);
   for (const decision of ["pass", "reject", "review"]) {
     const share = parts.decided ? parts[decision] / parts.decided : 0;
     setText(`count-${decision}`, count(parts[decision]));
     setText(`share-${decision}`, parts.decided ? percent(share) : "\u2013");
-    document.querySelector(`.shares .${decision}`).style.flexBasis = `calc(${share * 100}% - 2px)`;
+    const segment = document.querySelector(`.shares .${decision}`);
+    segment.hidden = share === 0;
+    segment.style.flexGrow = share;
   }
   const found = Object.entries(parts.by_label.reject).sort((one, other) => other[1] - one[1]);
   setText("found", found.length ? `Rejected for: ${found.map(([label, number]) => `${label} ${count(number)}`).join(" · ")}` : "Nothing rejected yet");
@@ -99,8 +115,9 @@ function tile(verdict, started) {
     ? make("img", { src: `/api/part/${verdict.number}.jpg?of=${started}`, alt: "", loading: "lazy" })
     : make("span", { class: "blank" }, "no picture");
   const tag = make("span", { class: "tag" }, sign(verdict.decision), verdict.decision);
-  const small = make("small", {}, `${verdict.number} · ${verdict.label || "not classified"}`);
-  const button = make("button", { type: "button", "data-decision": verdict.decision, "aria-label": `Part ${verdict.number}, ${verdict.decision}, ${spokenLabel(verdict)}` }, picture, tag, small);
+  const number = make("span", { class: "number" }, count(verdict.number));
+  const small = make("small", {}, verdict.label ? verdict.label + (verdict.decision === "review" ? "?" : "") : "no class");
+  const button = make("button", { type: "button", "data-decision": verdict.decision, "aria-label": `Part ${verdict.number}, ${verdict.decision}, ${spokenLabel(verdict)}` }, picture, number, tag, small);
   button.addEventListener("click", () => showDetails(verdict, started));
   return make("li", {}, button);
 }
@@ -151,15 +168,16 @@ function showDetails(verdict, started) {
 
 function showBar(verdict) {
   const { pass, reject } = verdict.limits;
+  const short = (number) => number.toFixed(3).replace(/0$/, "");
   const bar = element("bar");
   bar.querySelector(".pass").style.width = `${pass * 100}%`;
   bar.querySelector(".review").style.width = `${(reject - pass) * 100}%`;
   bar.querySelector(".reject").style.width = `${(1 - reject) * 100}%`;
   bar.querySelector(".mark").style.left = `${verdict.score * 100}%`;
   bar.setAttribute("aria-label", `Defect score ${verdict.score}; passes up to ${pass}, rejected from ${reject}`);
-  setText("bar-pass", `pass ≤ ${pass}`);
-  setText("bar-score", `this part ${verdict.score}`);
-  setText("bar-reject", `reject ≥ ${reject}`);
+  setText("bar-pass", `pass ≤ ${short(pass)}`);
+  setText("bar-score", `this part ${short(verdict.score)}`);
+  setText("bar-reject", `reject ≥ ${short(reject)}`);
 }
 
 /* State of the line */
@@ -168,28 +186,36 @@ function showState(status) {
   const { camera, mqtt, model, belt, outbox, parts, ready } = status;
   const dropped = Object.values(camera.dropped).reduce((sum, number) => sum + number, 0);
   const rows = [
-    ["Camera", camera.up ? (camera.moving ? "good" : "warn") : "bad", camera.up ? (camera.moving ? "running" : "no frames") : "lost", `${camera.per_second.toFixed(0)} pictures/s${dropped ? `, ${count(dropped)} skipped` : ""}`],
+    ["Camera", camera.up ? (camera.moving ? "good" : "warn") : "bad", camera.up ? (camera.moving ? "running" : "no frames") : "lost", dropped ? `${camera.per_second.toFixed(0)}/s · ${count(dropped)} skipped` : `${camera.per_second.toFixed(0)} pictures/s`],
     ["Broker", mqtt.wanted ? (mqtt.up ? "good" : "warn") : "off", mqtt.wanted ? (mqtt.up ? "connected" : "not reached") : "off", ""],
-    ["Outbox", outbox.pending ? "warn" : "good", outbox.pending ? `${count(outbox.pending)} waiting` : "empty", outbox.pending && outbox.oldest_s !== null ? `${Math.round(outbox.oldest_s)} s` : ""],
+    ["Outbox", ...outboxCells(mqtt, outbox)],
     ["Journal", ready.journal ? "bad" : "good", ready.journal ? "not writing" : "writing", ""],
     ["Model", model ? (ready.model ? "bad" : "good") : "bad", model ? model.name : "none", model ? `${model.version} · ${model.hash8}` : ""],
     ["Belt", belt.speed_px_s === null ? "off" : "good", belt.speed_px_s === null ? "unknown" : `${Math.round(belt.speed_px_s)} px/s`, parts.latency_ms === null ? "" : `verdict in ${parts.latency_ms.toFixed(0)} ms`],
   ];
   element("state").replaceChildren(...rows.map(([term, mood, word, more]) =>
-    make("div", { class: mood }, make("dt", {}, term), make("dd", {}, word, ...(more ? [make("small", {}, more)] : [])))));
+    make("div", { class: mood }, make("dt", {}, term), make("dd", {}, word), make("dd", {}, more))));
+}
+
+function outboxCells(mqtt, { pending, oldest_s: oldest }) {
+  if (!mqtt.wanted) return ["off", "off", ""];
+  if (!pending) return ["good", "empty", ""];
+  // A verdict or two on the way to the broker is normal; what has waited for seconds is not.
+  const isOld = oldest === null || oldest > 3;
+  return [isOld ? "warn" : "good", `${count(pending)} waiting`, oldest === null ? "" : `${Math.round(oldest)} s`];
 }
 
 /* Banners */
 
 function banners(status) {
   const list = [];
-  if (status.simulated) list.push(["simulated", "Simulation", "These parts are drawn by the computer. Nothing real is inspected."]);
   if (!status.conservation) list.push(["alarm", "Count check failed", "Some part has no verdict, or two. Do not trust this batch; call service."]);
-  if (status.state === "camera lost") list.push(["alarm", "Camera lost", "Parts are not inspected. Check its cable; Linegate keeps looking for it."]);
-  else if (status.camera.frames && !status.camera.moving) list.push(["alarm", "No new pictures", `since ${Math.round(status.camera.age_s)} s. Parts are not inspected.`]);
-  if (status.ready.journal && status.uptime_s > 5) list.push(["alarm", "Journal", `${status.ready.journal}. Free the disk.`]);
-  if (status.mqtt.wanted && !status.mqtt.up && status.uptime_s > 5) list.push(["warn", "Broker not reached", `Verdicts are kept here and sent later: ${count(status.outbox.pending)} waiting. The PLC does not get them now.`]);
+  if (status.state === "camera lost") list.push(["alarm", "Camera lost", "Parts are not inspected. Check its cable and power; Linegate keeps looking for it."]);
+  else if (isBlind(status)) list.push(["alarm", "No new pictures", "Parts are not inspected. Check the camera."]);
+  if (status.ready.journal && status.uptime_s > 5) list.push(["alarm", "Journal not writing", "Verdicts wait in memory and would be lost on a power cut. Free the disk."]);
+  if (status.mqtt.wanted && !status.mqtt.up && status.uptime_s > 5) list.push(["warn", "Broker not reached", "The PLC gets no verdicts now. They are kept here and sent later; none is lost."]);
   if (status.state === "stopping") list.push(["warn", "Stopping", "The station is being shut down."]);
+  if (status.simulated) list.push(["simulated", "Simulation", "Pictures come from a simulator or a recording. Nothing real is inspected."]);
   return list;
 }
 
@@ -218,41 +244,33 @@ function show(status) {
   showState(status);
 }
 
-async function fetched(path) {
-  return fetch(path, { cache: "no-store", signal: AbortSignal.timeout(ANSWER_WITHIN_MS) });
+async function asked(path, read) {
+  try {
+    const answer = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(ANSWER_WITHIN_MS) });
+    return answer.ok ? await read(answer) : null;
+  } catch {
+    return null; // No answer, or half of one. `tick` tells when it has been too long.
+  }
 }
 
 async function poll() {
-  try {
-    const answer = await fetched("/api/status");
-    if (answer.ok) {
-      show(await answer.json());
-      page.answeredAt = performance.now();
-      page.answeredWall = new Date();
-    }
-  } catch (error) {
-    if (!(error instanceof TypeError || error instanceof DOMException)) throw error;
-  } finally {
-    tick();
-    setTimeout(poll, POLL_MS);
+  const status = await asked("/api/status", (answer) => answer.json());
+  setTimeout(poll, POLL_MS);
+  if (status !== null) {
+    page.answeredAt = performance.now();
+    page.answeredWall = new Date();
+    show(status);
   }
+  tick();
 }
 
 async function pollPicture() {
-  try {
-    if (!document.hidden) {
-      const answer = await fetched("/api/picture.jpg");
-      if (answer.ok) await draw(await answer.blob());
-    }
-  } catch (error) {
-    if (!(error instanceof TypeError || error instanceof DOMException)) throw error;
-  } finally {
-    setTimeout(pollPicture, PICTURE_MS);
-  }
+  const bitmap = document.hidden ? null : await asked("/api/picture.jpg", async (answer) => createImageBitmap(await answer.blob()));
+  setTimeout(pollPicture, PICTURE_MS);
+  if (bitmap !== null) draw(bitmap);
 }
 
-async function draw(blob) {
-  const bitmap = await createImageBitmap(blob);
+function draw(bitmap) {
   const canvas = element("picture");
   if (canvas.width !== bitmap.width || canvas.height !== bitmap.height) {
     canvas.width = bitmap.width;
@@ -262,25 +280,29 @@ async function draw(blob) {
   bitmap.close();
 }
 
-// Runs whether or not the station answers: it is what takes the life out of old figures.
+// Runs whether or not the station answers: it takes the life out of old figures.
 function tick() {
-  const isLost = performance.now() - page.answeredAt > LOST_AFTER_MS;
-  const link = isLost ? (page.status || performance.now() > LOST_AFTER_MS ? "lost" : "connecting") : "live";
+  const now = performance.now();
+  const isLost = now - page.answeredAt > LOST_AFTER_MS && now > LOST_AFTER_MS;
+  const link = isLost ? "lost" : page.status ? "live" : "connecting";
   document.documentElement.dataset.link = link;
   setText("link-word", { live: "live", lost: "no connection", connecting: "connecting" }[link]);
-  const camera = page.status && page.status.camera;
-  const isStale = isLost || !camera || !camera.up || !camera.moving;
-  element("live").dataset.state = !camera || !camera.frames ? "none" : isStale ? "stale" : "live";
-  setText("picture-note", isLost ? "Old picture: no connection" : camera && camera.frames && camera.age_s !== null ? `Old picture: nothing new for ${Math.round(camera.age_s)} s` : "waiting for the first picture");
-  if (link === "lost") {
-    const since = page.answeredWall ? `since ${clockTime(page.answeredWall)}` : "yet";
-    showBanners([["alarm", "No connection", `to the station ${since}. All figures below are old.`]]);
-    setText("verdict-word", "NO DATA");
-    element("verdict-sign").setAttribute("href", "#sign-none");
-    element("verdict").dataset.decision = "none";
-  } else if (link === "live") {
+  showPictureState(isLost);
+  if (isLost) {
+    const since = page.answeredWall ? `since ${clockTime(page.answeredWall)}. All figures below are old.` : "yet. Is Linegate running?";
+    showBanners([["alarm", "No connection", `to the station ${since}`]]);
+    say("none", "NO DATA", "no connection to the station", lastKnown(page.status && page.status.verdicts[0]));
+  } else if (page.status) {
     showBanners(banners(page.status));
   }
+}
+
+function showPictureState(isLost) {
+  const camera = page.status && page.status.camera;
+  if (!camera || !camera.frames) return;
+  const isOld = isLost || isBlind(page.status);
+  element("live").dataset.state = isOld ? "stale" : "live";
+  if (isOld) setText("picture-note", isLost ? "Old picture: no connection" : `Old picture: nothing new for ${Math.round(camera.age_s)} s`);
 }
 
 element("strip").addEventListener("pointerdown", () => { page.touchedAt = performance.now(); });

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from edge.domain import Box, Decision, Image
-from edge.page.board import Look, StatusBoard, Track
+from edge.page.board import Look, StatusBoard
 
 WIDEST_PX = 960
 CROP_PX = 240
@@ -69,27 +69,31 @@ def drawn(look: Look) -> Image:
     image = look.frame.image if scale == 1.0 else _resized(look.frame.image, scale)
     canvas: Image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image.copy()  # type: ignore[assignment]
     _draw_gate(canvas, look)
-    verdicts = _matched(look)
+    settled = _settled(look)
     for box in look.outlines:
-        _draw_box(canvas, box, scale, verdicts.get(id(box)))
+        if id(box) not in settled:
+            _draw_box(canvas, box, scale, None)
+    for box, decision in settled.values():
+        _draw_box(canvas, box, scale, decision)
     return canvas
 
 
-def _matched(look: Look) -> dict[int, Decision]:
-    """Which outline belongs to which verdict: the nearest to where its part must be by now, if it is near at all."""
-    verdicts: dict[int, Decision] = {}
+def _settled(look: Look) -> dict[int, tuple[Box, Decision]]:
+    """Parts with a verdict: on the outline nearest to where each must be by now, or there if none is near."""
+    found: dict[int, tuple[Box, Decision]] = {}
     for track in look.tracks:
-        if track.decision is None:
+        expected = track.box_at(look.frame.at_s)
+        if track.decision is None or expected is None:
             continue
-        box = min(look.outlines, key=lambda each: _apart_px(each, track, look.frame.at_s), default=None)
-        if box is not None and _apart_px(box, track, look.frame.at_s) < min(box.width_px, box.height_px) / 2:
-            verdicts[id(box)] = track.decision
-    return verdicts
+        nearest = min(look.outlines, key=lambda each: _apart_px(each, expected), default=expected)
+        is_near = _apart_px(nearest, expected) < min(expected.width_px, expected.height_px) / 2
+        box = nearest if is_near else expected
+        found[id(box)] = box, track.decision
+    return found
 
 
-def _apart_px(box: Box, track: Track, at_s: float) -> float:
-    (x, y), (center_x, center_y) = track.center_at(at_s), box.center_px
-    return math.hypot(x - center_x, y - center_y)
+def _apart_px(one: Box, other: Box) -> float:
+    return math.dist(one.center_px, other.center_px)
 
 
 def _draw_gate(canvas: Image, look: Look) -> None:
@@ -117,10 +121,10 @@ def _draw_box(canvas: Image, box: Box, scale: float, decision: Decision | None) 
 def _draw_sign(canvas: Image, corner: tuple[int, int], decision: Decision) -> None:
     """The verdict's word on its colour, so that nobody needs to tell the colours apart."""
     word = decision.value.upper()
-    (width, height), _ = cv2.getTextSize(word, cv2.FONT_HERSHEY_SIMPLEX, 0.6, 2)
+    (width, height), _ = cv2.getTextSize(word, cv2.FONT_HERSHEY_DUPLEX, 0.6, 1)
     left, top = max(0, corner[0] - 2), max(0, corner[1] - height - 14)
     cv2.rectangle(canvas, (left, top), (left + width + 12, top + height + 12), COLORS[decision], cv2.FILLED)
-    cv2.putText(canvas, word, (left + 6, top + height + 6), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (16, 16, 16), 2, cv2.LINE_AA)
+    cv2.putText(canvas, word, (left + 6, top + height + 6), cv2.FONT_HERSHEY_DUPLEX, 0.6, (16, 16, 16), 1, cv2.LINE_AA)
 
 
 def _resized(image: Image, scale: float) -> Image:

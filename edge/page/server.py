@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import ipaddress
 import json
+import logging
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -57,6 +58,8 @@ class PageServer:
     def __init__(self, app: Wsgi, listener: socket.socket) -> None:
         import waitress.server
 
+        # Four threads answer in milliseconds; that one more request waits is no news for an operator's log.
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         self.port: int = listener.getsockname()[1]
         self._sockets: dict[int, Any] = {}
         self._server = waitress.server.create_server(

@@ -19,7 +19,7 @@ class EmptyBelt:
         stack = np.stack(looks)
         self._empty = _most_frequent(stack)
         self._noise = self._measured(stack)
-        self._still = np.zeros(stack.shape[1:], dtype=np.float32)
+        self._still: NDArray[np.float32] = np.zeros(stack.shape[1:], dtype=np.float32)
 
     def evidence(self, look: Image) -> tuple[Image, NDArray[np.uint8]]:
         """`(evidence 0 to 255, contrast)`; contrast is the look minus the empty belt, around 128."""
@@ -28,7 +28,7 @@ class EmptyBelt:
         difference = cv2.absdiff(look, empty)
         low = 2.5 * self._noise
         scale = FULL / (2 * low)
-        grey = cv2.convertScaleAbs(cv2.subtract(difference, int(low)), alpha=scale)
+        grey = cv2.convertScaleAbs(np.maximum(difference, int(low)), alpha=scale, beta=-scale * int(low))
         contrast = cv2.addWeighted(look, 0.5, empty, -0.5, 128)
         return np.asarray(grey, dtype=np.uint8), np.asarray(contrast, dtype=np.uint8)
 
@@ -39,7 +39,7 @@ class EmptyBelt:
     def absorb(self, look: Image, before: Image, moved: float, limit: float) -> None:
         """Take over what stood still while the belt moved `limit` under it: a stain, a tool, a shadow."""
         same = cv2.threshold(cv2.absdiff(look, before), 3 * self._noise, 1, cv2.THRESH_BINARY_INV)[1]
-        self._still = (self._still + np.float32(moved)) * same
+        self._still = np.asarray((self._still + np.float32(moved)) * same, dtype=np.float32)
         _, stuck = cv2.threshold(self._still, limit, 1, cv2.THRESH_BINARY)
         cv2.accumulateWeighted(look, self._empty, 0.2, mask=stuck.astype(np.uint8))
 
@@ -79,7 +79,7 @@ def _most_frequent(stack: NDArray[np.uint8]) -> NDArray[np.float32]:
     common = _common(stack)
     rival = next_most > 0.12 * len(stack)
     swap = rival & (np.abs(second - common) < np.abs(first - common))
-    return np.where(swap, second, first)
+    return np.where(swap, second, first).astype(np.float32)
 
 
 def _common(stack: NDArray[np.uint8]) -> NDArray[np.float32]:

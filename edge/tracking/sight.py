@@ -39,9 +39,7 @@ class Sight:
     def shrink(self, image: Image) -> Image:
         """The region in gray and small, not turned."""
         wide, high = self.width_px // self.factor, self.height_px // self.factor
-        region = image[
-            self.top_px : self.top_px + high * self.factor, self.left_px : self.left_px + wide * self.factor
-        ]
+        region = image[self.top_px : self.top_px + high * self.factor, self.left_px : self.left_px + wide * self.factor]
         small = cv2.resize(region, (wide, high), interpolation=cv2.INTER_AREA) if self.factor > 1 else region
         gray = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY) if small.ndim == 3 else small
         return np.ascontiguousarray(gray, dtype=np.uint8)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from edge.config import Tracking
 from edge.domain import Box, Frame, Image, Part, View
@@ -24,6 +23,9 @@ LEARNING_FRAMES = 90
 SURE_SCORE, SURE_MARGIN = 0.25, 0.15
 VIEW_FRAMES = 8
 FEWEST_LOOKS = 3
+PATIENCE = 8
+"""Looks for which a part may be out of sight before it counts as gone."""
+VANISHED = "the part vanished before the gate"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -147,10 +149,15 @@ class _Belt:
         self._before, self._last, self._last_look = now, frame, look
         self._unrolled.move(moved / FINE)
         height, width = self._unrolled.claimed.shape
-        self._unrolled.see(cv2.resize(evidence, (width, height), interpolation=cv2.INTER_AREA))
+        coarse = cv2.resize(evidence, (width, height), interpolation=cv2.INTER_AREA)
+        self._unrolled.see(np.asarray(coarse, dtype=np.uint8))
         self._moments.append(_Moment(frame=frame, position=self._unrolled.position))
         self._empty.learn(look, (evidence == 0).astype(np.uint8), 0.02)
-        found = blobs(_closed(self._unrolled.mask()), self._smallest)
+        found = [
+            blob
+            for blob in blobs(self._unrolled.evidence, self._smallest)
+            if self._unrolled.claimed_share(blob.left, blob.top, blob.shape) < 0.4
+        ]
         parts = self._lost(self._matched(found))
         for each in sorted(self._sightings, key=lambda each: -each.blob.center[0]):
             if self._crossed(each):
@@ -199,19 +206,20 @@ class _Belt:
         for each in missing:
             each.unseen += 1
             moved = self._unrolled.position - each.position
-            if each.unseen < 8:
+            if each.unseen < PATIENCE:
                 self._sightings.append(each)
-            elif each.looks >= 2 * FEWEST_LOOKS and each.blob.center[0] + moved < self._gate and each.blob.left > 0:
-                parts.append(self._numbered(self._last_frame(), each.blob, (), "the part vanished before the gate"))
+            elif self._is_lost(each, round(moved)):
+                parts.append(self._numbered(self._moments[-1].frame, each.blob, (), VANISHED))
         return parts
 
+    def _is_lost(self, each: _Sighting, moved: int) -> bool:
+        blob = each.blob
+        if each.looks < 2 * FEWEST_LOOKS or blob.left <= 0 or blob.center[0] + moved >= self._gate:
+            return False
+        return self._unrolled.covered(blob.left + moved, blob.top, blob.shape) < 0.4
+
     def _claim(self, blob: Blob) -> None:
-        claimed = self._unrolled.claimed[blob.top : blob.bottom, blob.left : blob.right]
-        np.maximum(claimed, blob.shape, out=claimed)
-        grown = self._unrolled.claimed
-        top, left = max(0, blob.top - 2), max(0, blob.left - 2)
-        window = grown[top : blob.bottom + 2, left : blob.right + 2]
-        window[:] = cv2.dilate(window, np.ones((5, 5), np.uint8))
+        self._unrolled.claim(blob.left, blob.top, blob.shape)
         self._sightings = [each for each in self._sightings if each.blob is not blob]
 
     def _part(self, blob: Blob, frame: Frame) -> Part:
@@ -267,20 +275,11 @@ class _Belt:
         left, right = (blob.left - back) * FINE, (blob.right - back) * FINE
         return self._sight.box(left, blob.top * FINE, right, blob.bottom * FINE)
 
-    def _last_frame(self) -> Frame:
-        return self._moments[-1].frame
-
 
 def _overlap(blob: Blob, moved: float, other: Blob) -> bool:
     along = min(blob.right + moved, other.right) - max(blob.left + moved, other.left)
     across = min(blob.bottom, other.bottom) - max(blob.top, other.top)
     return along > 0 and across > 0
-
-
-def _closed(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    kernel = np.ones((3, 3), np.uint8)
-    opened = cv2.morphologyEx(mask, cv2.MORPH_OPEN, kernel)
-    return np.asarray(cv2.morphologyEx(opened, cv2.MORPH_CLOSE, kernel), dtype=np.uint8)
 
 
 def _sharpness(crop: Image) -> float:
