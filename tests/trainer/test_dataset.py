@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
 from trainer import dataset
 from trainer.errors import Refused
 from trainer.recipe import Split
