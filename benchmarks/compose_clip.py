@@ -58,9 +58,7 @@ def main() -> int:
     args = parser.parse_args()
     unseen = _unseen(args.run / "split.csv", args.data, args.per_part)
     if not unseen:
-        print(
-            f"{args.run / 'split.csv'}: names no test part; train with a recipe that holds some back", file=sys.stderr
-        )
+        print(f"{args.run / 'split.csv'}: names no test part; hold some back", file=sys.stderr)
         return 1
     order = np.random.default_rng(args.seed).permutation(len(unseen))
     args.out.mkdir(parents=True, exist_ok=True)

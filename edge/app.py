@@ -8,32 +8,31 @@ from __future__ import annotations
 import logging
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Event, current_thread, main_thread
 
-from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client import CollectorRegistry
 
-from edge import __version__, clock
-from edge.bundle import Bundle, Shelf
+from edge import __version__
+from edge.assembly import build_classifier, build_judge, build_speaker, live_encoder, open_bundle
+from edge.bundle import Bundle
 from edge.capture import Capture
-from edge.classify import TfliteClassifier, check_golden
-from edge.config import Config, Model, PicameraSource, Source
+from edge.config import Config, PicameraSource
 from edge.crew import Crew
 from edge.delivery import Decided, Delivery
-from edge.domain import Box, Classifier, Frame, Image, Part, Scores, Tracker, Verdict
-from edge.domain import Source as FrameSource
-from edge.judge import Judge
+from edge.domain import Frame, Source, Verdict
 from edge.line import Line
 from edge.mailbox import Mailbox
-from edge.message import Record, Speaker, Times, encode, live_part_id, replay_part_id
+from edge.message import Record, Speaker
 from edge.metrics import Metrics
 from edge.notify import Notifier
 from edge.page import About, PageServer, StatusBoard, open_server
 from edge.sinks.journal import Journal
 from edge.sinks.mqtt import MqttPublisher
 from edge.sources import open_source
+from edge.timed import TimedClassifier, TimedTracker
 from edge.tracking import open_tracker
 
 log = logging.getLogger(__name__)
@@ -44,114 +43,6 @@ TICK_S = 0.5
 PRUNE_EVERY_S = 600.0
 
 
-def open_bundle(config: Model, base: Path, given: Path | None = None) -> Bundle:
-    """The bundle that was named, or the live one of the shelf; raises `BundleError`."""
-    return Bundle.open(given) if given is not None else Shelf(base / config.shelf).current()
-
-
-def build_judge(bundle: Bundle) -> Judge:
-    """The operating point that came with the model."""
-    manifest = bundle.manifest
-    return Judge(
-        labels=manifest.labels,
-        good=manifest.good,
-        pass_steps=manifest.limits.pass_steps,
-        reject_steps=manifest.limits.reject_steps,
-        log_odds_per_step=manifest.output.step,
-    )
-
-
-def build_classifier(config: Model, bundle: Bundle) -> TfliteClassifier:
-    """A model that has answered its golden pictures on this device; raises `BundleError`."""
-    classifier = TfliteClassifier(bundle, config.runtime, config.threads)
-    check_golden(classifier, bundle)
-    return classifier
-
-
-def build_line(config: Config, bundle: Bundle, seen: Callable[[Part], None] | None = None) -> Line:
-    """The line as a replay runs it, with nothing around it; raises `BundleError`."""
-    return Line(open_tracker(config.tracking), build_classifier(config.model, bundle), build_judge(bundle), seen)
-
-
-def build_speaker(config: Config, bundle: Bundle, source: Source) -> Speaker:
-    """Who signs the verdicts."""
-    station = config.station
-    return Speaker(
-        site=station.site,
-        line=station.line,
-        station=station.station,
-        recipe=station.recipe,
-        model_name=bundle.manifest.name,
-        model_version=bundle.manifest.version,
-        model_hash8=bundle.hash8,
-        simulated=not isinstance(source, PicameraSource),
-    )
-
-
-def replay_encoder(config: Config, bundle: Bundle) -> Callable[[Verdict, int, float], Record]:
-    """Encode `(verdict, sequence, decided_at_s)` on the clip's own clock, where 1970 is its first frame."""
-    speaker = build_speaker(config, bundle, config.source.clip)
-
-    def encoded(verdict: Verdict, sequence: int, decided_s: float) -> Record:
-        times = Times(captured_s=verdict.captured_at_s, decided_s=decided_s)
-        return encode(verdict, speaker, times, sequence=sequence, part_id=replay_part_id(speaker, sequence))
-
-    return encoded
-
-
-def live_encoder(speaker: Speaker) -> Callable[[Decided, int], Record]:
-    """Encode `(decided, sequence)` on the wall clock: the frames' clock is steady, so ages carry over."""
-
-    def encoded(decided: Decided, sequence: int) -> Record:
-        age_s = decided.steady_s - decided.verdict.captured_at_s
-        times = Times(captured_s=decided.wall_s - age_s, decided_s=decided.wall_s, synchronized=clock.is_synchronized())
-        return encode(decided.verdict, speaker, times, sequence=sequence, part_id=live_part_id())
-
-    return encoded
-
-
-class TimedTracker:
-    """A tracker whose every update is timed."""
-
-    def __init__(self, tracker: Tracker, histogram: Histogram) -> None:
-        self._tracker = tracker
-        self._histogram = histogram
-
-    def update(self, frame: Frame) -> list[Part]:
-        """As the tracker inside."""
-        with self._histogram.time():
-            return self._tracker.update(frame)
-
-    @property
-    def entered(self) -> int:
-        """As the tracker inside."""
-        return self._tracker.entered
-
-    @property
-    def outlines(self) -> tuple[Box, ...]:
-        """As the tracker inside."""
-        return self._tracker.outlines
-
-
-class TimedClassifier:
-    """A classifier whose every answer is timed, per view and per part."""
-
-    def __init__(self, classifier: Classifier, per_view: Histogram, per_part: Histogram) -> None:
-        self._classifier = classifier
-        self._per_view = per_view
-        self._per_part = per_part
-
-    def scores(self, crops: Sequence[Image]) -> Scores:
-        """As the classifier inside."""
-        began = time.perf_counter()
-        scores = self._classifier.scores(crops)
-        took_s = time.perf_counter() - began
-        self._per_part.observe(took_s)
-        for _ in crops:
-            self._per_view.observe(took_s / len(crops))
-        return scores
-
-
 class Daemon:
     """One station, built and ready; `run` returns when it was told to stop or its input ended."""
 
@@ -160,7 +51,7 @@ class Daemon:
         config: Config,
         base: Path,
         *,
-        open_frames: Callable[[], FrameSource] | None = None,
+        open_frames: Callable[[], Source] | None = None,
         on_verdict: Callable[[Verdict, Record], None] | None = None,
     ) -> None:
         """Build every room. Raises `BundleError`, `SinkDown` or `OSError`, each with one line to tell.
@@ -176,7 +67,6 @@ class Daemon:
         registry = CollectorRegistry()
         self.metrics = Metrics(registry)
         self.board = StatusBoard(_about(config, speaker))
-        self.line = self._observed_line(bundle)
         self._crew = Crew()
         self._mailbox: Mailbox[Frame] = Mailbox(MAILBOX_FRAMES)
         self._delivered, self._leaving = Event(), Event()
@@ -188,6 +78,9 @@ class Daemon:
             undo.callback(self.journal.close)
             self.publisher = self._publisher(config)
             self.server = self._server(config, registry)
+            if self.server is not None:
+                undo.callback(self.server.close)
+            self.line = self._observed_line(bundle)
             undo.pop_all()
         self._observe_outbox()
         frames = self.metrics.frames(config.station.station)

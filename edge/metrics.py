@@ -84,6 +84,7 @@ class Metrics:
     __slots__ = (
         "_build_info",
         "_camera_up",
+        "_entered",
         "_frames",
         "_frames_dropped",
         "_inference",
@@ -109,6 +110,7 @@ class Metrics:
         # The library would add a `…_created` series to each counter; its switch is for the whole process.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._labels: set[str] = {UNCLASSIFIED, OTHER}
+        self._entered = 0
         self._register_frames(registry)
         self._register_parts(registry)
         self._register_model(registry)
@@ -166,7 +168,7 @@ class Metrics:
     def _register_model(self, registry: CollectorRegistry) -> None:
         self._inference = Histogram(
             "linegate_inference_seconds",
-            "Time of one classification of all views of a part.",
+            "Time of one classification of one view.",
             ["model", "backend"],
             buckets=INFERENCE_BUCKETS_S,
             registry=registry,
@@ -230,6 +232,12 @@ class Metrics:
     def model_swaps(self, result: str) -> Counter:
         """Changes of the live model with one result: `flashed`, `rolled_back` or `refused`."""
         return self._model_swaps.labels(result)
+
+    def entered(self, total: int) -> None:
+        """Raise `parts_entered` to the tracker's count. A count that falls (a glimpse was no part) leaves it."""
+        if total > self._entered:
+            self.parts_entered.inc(total - self._entered)
+            self._entered = total
 
     def declare_labels(self, labels: Iterable[str]) -> None:
         """Name the classes of the live model. Each series then begins at 0, and no other label can appear."""

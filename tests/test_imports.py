@@ -29,6 +29,8 @@ MAY = {
     "metrics": set(),
     "capture": {"domain", "mailbox"},
     "delivery": {"domain", "message"},
+    "timed": {"domain"},
+    "clock": set(),
 }
 """Room: what it may import from edge besides itself. The others (app, commands) are the composition."""
 

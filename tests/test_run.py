@@ -17,6 +17,7 @@ from typing import Any
 
 import paho.mqtt.client as paho
 import pytest
+
 from edge.demo_broker import DemoBroker
 
 ROOT = Path(__file__).parents[1]

@@ -76,7 +76,7 @@ def _runtime() -> Finding:
 
 
 def _model(config: Config, base: Path) -> Finding:
-    from edge.app import build_classifier, open_bundle
+    from edge.assembly import build_classifier, open_bundle
     from edge.bundle import BundleError
 
     try:

@@ -100,7 +100,9 @@ function showCounts(parts) {
     const share = parts.decided ? parts[decision] / parts.decided : 0;
     setText(`count-${decision}`, count(parts[decision]));
     setText(`share-${decision}`, parts.decided ? percent(share) : "\u2013");
-    document.querySelector(`.shares .${decision}`).style.flexBasis = `calc(${share * 100}% - 2px)`;
+    const segment = document.querySelector(`.shares .${decision}`);
+    segment.hidden = share === 0;
+    segment.style.flexGrow = share;
   }
   const found = Object.entries(parts.by_label.reject).sort((one, other) => other[1] - one[1]);
   setText("found", found.length ? `Rejected for: ${found.map(([label, number]) => `${label} ${count(number)}`).join(" · ")}` : "Nothing rejected yet");
