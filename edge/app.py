@@ -67,7 +67,6 @@ class Daemon:
         registry = CollectorRegistry()
         self.metrics = Metrics(registry)
         self.board = StatusBoard(_about(config, speaker))
-        self.line = self._observed_line(bundle)
         self._crew = Crew()
         self._mailbox: Mailbox[Frame] = Mailbox(MAILBOX_FRAMES)
         self._delivered, self._leaving = Event(), Event()
@@ -79,6 +78,9 @@ class Daemon:
             undo.callback(self.journal.close)
             self.publisher = self._publisher(config)
             self.server = self._server(config, registry)
+            if self.server is not None:
+                undo.callback(self.server.close)
+            self.line = self._observed_line(bundle)
             undo.pop_all()
         self._observe_outbox()
         frames = self.metrics.frames(config.station.station)
@@ -153,7 +155,7 @@ class Daemon:
 
     def _inspect(self) -> None:
         """The inspecting thread: every frame that is not dropped, in order."""
-        entered, line = 0, self.line
+        line = self.line
         try:
             while not self._mailbox.ended:
                 frame = self._mailbox.take(1.0)
@@ -161,8 +163,7 @@ class Daemon:
                     continue
                 verdicts = line.inspect(frame)
                 self.board.frame(frame, line.tracker.outlines, line.tracker.entered)
-                self.metrics.parts_entered.inc(line.tracker.entered - entered)
-                entered = line.tracker.entered
+                self.metrics.entered(line.tracker.entered)
                 for verdict in verdicts:
                     self._delivery.give(Decided(verdict=verdict, steady_s=time.monotonic(), wall_s=time.time()))
                 self._inspected += 1

@@ -239,8 +239,8 @@ def _from_csv(text: str, path: Path, clip_name: str) -> Truth:
     raise SourceError(f"{path}: says nothing about {clip_name}; add a row for it")
 
 
-def _whole(text: str, path: Path, clip_name: str) -> int:
-    if not text.strip().isdigit():
+def _whole(text: str | None, path: Path, clip_name: str) -> int:
+    if text is None or not text.strip().isdigit():
         raise SourceError(f"{path}: parts_crossing_line of {clip_name} is {text!r}; give a whole number")
     return int(text)
 

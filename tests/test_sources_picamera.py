@@ -100,6 +100,6 @@ def test_a_control_that_the_camera_does_not_have_is_left_out_and_said(caplog: py
 
 @pytest.mark.skipif(importlib.util.find_spec("picamera2") is not None, reason="picamera2 is installed here")
 def test_without_picamera2_it_is_said_how_to_get_it() -> None:
-    with pytest.raises(SourceError, match="apt install python3-picamera2.*--system-site-packages") as caught:
+    with pytest.raises(SourceError, match=r"apt install python3-picamera2.*--system-site-packages") as caught:
         open_source(PicameraSource())
     assert "\n" not in str(caught.value)

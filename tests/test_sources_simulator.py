@@ -33,7 +33,7 @@ def test_a_seed_is_a_story_and_another_seed_is_another() -> None:
 
 def test_the_pictures_are_the_ones_they_always_were() -> None:
     """Held over machines and versions: stories that changed unnoticed would make every reference replay worthless."""
-    assert digest(SMALL, range(60, 64))[:16] == "216a358b5c9628b2"
+    assert digest(SMALL, range(0, 400, 20))[:16] == "b908507741c78c57"
 
 
 def test_a_picture_does_not_depend_on_which_were_asked_for_before() -> None:
@@ -64,7 +64,7 @@ def test_a_part_is_where_the_truth_says(direction: str) -> None:
             seen.setdefault(placement.number, []).append((frame.at_s, measured[axis] - gate_px))
     parts = full.truth(0.4).parts
     assert parts is not None
-    assert len(parts) == len(seen) >= 8
+    assert len(parts) == len(seen) >= 6
     for part in parts:
         times, offsets = np.transpose(seen[part.number])
         slope, offset = np.polyfit(times, offsets, 1)

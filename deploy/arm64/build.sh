@@ -101,17 +101,26 @@ make_base() { # a minimal Debian for arm64 under the name that the Dockerfile gi
     rm -f "$work/base.tar"
 }
 
-machine_volumes() { # this machine's settings for pip, lent to the build and not kept in the image
-    for file in /etc/pip.conf /etc/ssl/certs/ca-certificates.crt; do
-        [ ! -f "$file" ] || printf -- '--volume %s:%s:ro ' "$file" "$file"
-    done
+lend_pip_settings() { # this machine's way to its package index; mounted while building, not kept in the image
+    lent=$work/pip
+    mkdir -p "$lent"
+    if [ -f /etc/pip.conf ]; then
+        sed '/^cert *=/d' /etc/pip.conf >"$lent/pip.conf"
+    else
+        echo '[global]' >"$lent/pip.conf"
+    fi
+    if [ -f /etc/ssl/certs/ca-certificates.crt ]; then
+        cp /etc/ssl/certs/ca-certificates.crt "$lent/ca.crt"
+        sed -i 's|^\[global\]|&\ncert = /etc/xdg/pip/ca.crt|' "$lent/pip.conf"
+    fi
 }
 
 build_image() {
     say "building $image"
-    # shellcheck disable=SC2046 # the volumes are words
-    bah bud --isolation chroot --pull-never --platform linux/arm64 --format docker \
-        $(machine_volumes) -f "$here/Dockerfile.arm64" -t "$image" "$here"
+    lend_pip_settings
+    bah bud --isolation chroot --pull-never --platform linux/arm64 --format docker --layers \
+        --volume "$lent:/etc/xdg/pip:ro" -f "$here/Dockerfile.arm64" -t "$image" "$here" >"$work/build.log" 2>&1 ||
+        die "the build failed; the end of $work/build.log: $(tail -n 5 "$work/build.log")"
 }
 
 inside() { # run a command as the image's user in a fresh container

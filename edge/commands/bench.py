@@ -99,7 +99,8 @@ def _each(work: Callable[[Any], object], items: list[Any]) -> float:
     import statistics
 
     _round(work, items)
-    began, rounds = time.process_time(), []
+    rounds: list[float] = []
+    began = time.process_time()
     while len(rounds) < 3 or time.process_time() - began < ENOUGH_S:
         rounds.append(_round(work, items))
     return statistics.median(rounds) * 1e6

@@ -10,9 +10,11 @@ const SPEAK_EVERY_MS = 3000;
 const HANDS_ON_MS = 4000;
 
 const WORDS = { pass: "PASS", reject: "REJECT", review: "REVIEW" };
+const SEVERITY = { pass: 0, review: 1, reject: 2 };
 const element = (id) => document.getElementById(id);
 const page = {
   status: null,
+  shown: null,
   answeredAt: -Infinity,
   answeredWall: null,
   spokenAt: -Infinity,
@@ -67,8 +69,19 @@ function say(decision, word, label, meta, symbol = decision) {
   setText("verdict-meta", meta);
 }
 
+// Of several parts since the last look the worst is shown, so that on a fast line no reject slips by unseen.
+function shownVerdict({ started, verdicts }) {
+  const newest = verdicts[0];
+  if (!newest) return undefined;
+  const known = page.shown && page.shown.started === started ? page.shown : null;
+  const fresh = known ? verdicts.filter((verdict) => verdict.number > known.newest) : [newest];
+  const worst = fresh.reduce((one, other) => (SEVERITY[other.decision] > SEVERITY[one.decision] ? other : one), fresh[0]);
+  page.shown = { started, newest: newest.number, verdict: worst || known.verdict };
+  return page.shown.verdict;
+}
+
 function showVerdict(status) {
-  const verdict = status.verdicts[0];
+  const verdict = shownVerdict(status);
   const age = verdict ? (Date.parse(status.now) - Date.parse(verdict.decided_at)) / 1000 : 0;
   if (isBlind(status)) {
     say("blind", "NO PICTURE", "parts are not inspected", lastKnown(verdict, `, ${ago(age)}`), "none");

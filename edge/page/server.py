@@ -101,9 +101,11 @@ def open_server(
 def _bound(host: str, port: int) -> socket.socket:
     where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM)[0]
+        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM)
     except OSError:
         raise AddressError(f"{where}: the host name is not known; set http.host to an address, 127.0.0.1") from None
+    # A name with two addresses, such as localhost, is meant as people type it: the IPv4 one.
+    family, kind, protocol, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
