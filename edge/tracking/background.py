@@ -19,6 +19,8 @@ QUIET = (1.5, 0.8, 0.8)
 """The least spread to count with, in grey levels of luma and of each colour difference."""
 EVERY, RATE = 8, 0.1
 """The belt's picture follows every so many looks, by this share."""
+DOUBTFUL = 30.0
+"""Evidence from which on a pixel is not asked about the exposure."""
 SCENERY, SETTLED = 1.3, 200
 """Pictures of belt that pass before something that never changes is scenery; and a count for that."""
 SPREAD_OF_QUANTILE = 2.6
@@ -47,18 +49,23 @@ class EmptyBelt:
         self._seen: dict[int, Image] = {}
         self._free: NDArray[np.uint8] = np.ones(stack.shape[1:3], dtype=np.uint8)
         self._turn = 0
+        self._sample_size = self._empty[0][3::6, 3::6].shape[::-1]
         self._former: Image | None = None
         self._still: NDArray[np.uint8] = np.zeros(stack.shape[1:3], dtype=np.uint8)
         self._position = self._owed = 0.0
         self._refresh()
 
-    def evidence(self, look: Image) -> tuple[Image, Image]:
-        """`(evidence, level)`: 0 to 255 for how surely a pixel is no belt; and the luma at the usual exposure."""
+    def evidence(self, look: Image, before: Float) -> tuple[Image, Image]:
+        """`(evidence, level)`: 0 to 255 for how surely a pixel is no belt; and the luma at the usual exposure.
+
+        `before` is the evidence gathered so far, half as fine: where it is high, the exposure is not read.
+        """
+        free = cv2.resize(before, self._sample_size, interpolation=cv2.INTER_NEAREST) < DOUBTFUL
         planes = cv2.split(look) if look.ndim == 3 else (look,)
         total: Image | None = None
         level = planes[0]
         for channel, plane in enumerate(planes):
-            exposed = self._exposed(np.asarray(plane, dtype=np.uint8), channel)
+            exposed = self._exposed(np.asarray(plane, dtype=np.uint8), channel, free)
             if channel == 0:
                 level = exposed
             beyond = cv2.subtract(cv2.absdiff(exposed, self._flat[channel]), self._low[channel])
@@ -98,16 +105,9 @@ class EmptyBelt:
             self._free[self._still >= SETTLED] = 1
         self._former = seen
 
-    def absorb(self, mask: NDArray[np.uint8]) -> None:
-        """Take the latest look for the empty belt where `mask` is not 0: there is scenery, not a part."""
-        for channel, seen in self._seen.items():
-            np.copyto(self._empty[channel], seen, where=mask > 0)
-        self._refresh()
-
-    def _exposed(self, plane: Image, channel: int) -> Image:
+    def _exposed(self, plane: Image, channel: int, free: NDArray[np.bool_]) -> Image:
         """The plane as it would be at the exposure and white balance of the empty belt."""
         seen, empty = plane[3::6, 3::6].astype(np.float32), self._empty[channel][3::6, 3::6]
-        free = self._free[3::6, 3::6] > 0
         if channel:
             shift = np.median((empty - seen)[free]) if free.sum() > 20 else 0.0
             return np.asarray(cv2.convertScaleAbs(plane, alpha=1.0, beta=float(shift)), dtype=np.uint8)

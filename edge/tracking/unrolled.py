@@ -63,11 +63,6 @@ class Unrolled:
         self._claims.append(blob)
         self._paint(blob)
 
-    def forget(self, blob: Blob) -> None:
-        """Take the evidence away where something turned out to be no part."""
-        window, shape = self._window(self.evidence, blob)
-        window[shape > 0] = 0
-
     def claimed_share(self, blob: Blob) -> float:
         """How much of a blob lies on parts that have been handed out, 0 to 1."""
         window, shape = self._window(self.claimed, blob)
