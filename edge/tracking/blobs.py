@@ -138,18 +138,33 @@ def _cut(shape: Mask, left: int, top: int, usual: Usual) -> list[Blob]:
     whole = [_blob(shape, left, top, 2 * deepest)]
     if usual.settled and whole[0].area < LUMP * usual.area:
         return whole
-    neck = NECK if usual.settled else DEEP_NECK
-    count, cores = cv2.connectedComponents((depth > neck * deepest).astype(np.uint8))
-    if count <= 2:
+    cores, count = _cores(np.asarray(depth, np.float32), NECK if usual.settled else DEEP_NECK)
+    if count < 2:
         return whole
-    markers = np.asarray(cores, dtype=np.int32)
-    markers[padded == 0] = count
+    markers = cores.copy()
+    markers[padded == 0] = count + 1
     grown = cv2.watershed(cv2.cvtColor(padded, cv2.COLOR_GRAY2BGR), markers)[1:-1, 1:-1]
-    pieces = [np.where(grown == each, 255, 0).astype(np.uint8) for each in range(1, count)]
+    pieces = [np.where(grown == each, 255, 0).astype(np.uint8) for each in range(1, count + 1)]
     blobs = [_blob(piece, left, top, 2 * float(depth[cores == i + 1].max())) for i, piece in enumerate(pieces)]
     least = max(CRUMB * max(each.area for each in blobs), 0.4 * usual.area if usual.settled else 0.0)
     long_enough = all(max(each.right - each.left, each.bottom - each.top) >= usual.smallest for each in blobs)
     return blobs if long_enough and all(each.area >= least for each in blobs) else whole
+
+
+def _cores(depth: Evidence, neck: float) -> tuple[NDArray[np.int32], int]:
+    """Label the inner parts of a shape that hang together only by necks; `(labels, how many)`."""
+    deepest = float(depth.max())
+    best: tuple[NDArray[np.int32], int] = np.zeros(depth.shape, dtype=np.int32), 1
+    for share in (0.95, 0.8, 0.65, 0.5):
+        level = share * neck * deepest
+        count, labels = cv2.connectedComponents((depth > level).astype(np.uint8))
+        peaks = [float(depth[labels == each].max()) for each in range(1, count)]
+        sure = [each for each, peak in enumerate(peaks, start=1) if level <= neck * peak]
+        if len(sure) > best[1]:
+            renamed = np.zeros(count, dtype=np.int32)
+            renamed[sure] = np.arange(1, len(sure) + 1)
+            best = renamed[labels], len(sure)
+    return best
 
 
 def _is_part(blob: Blob, usual: Usual) -> bool:

@@ -139,7 +139,7 @@ class Lane:
         busy = cv2.dilate(cv2.max(shown, self._unrolled.claimed), np.ones((3, 3), np.uint8))
         for each in self._sightings.current:
             left, right = max(0, each.blob.left + self._unrolled.whole - 2), each.blob.right + self._unrolled.whole + 2
-            if right > 0 and each.travels:
+            if right > 0 and not each.stuck:
                 busy[max(0, each.blob.top - 2) : each.blob.bottom + 2, left:right] = 255
         return self._large(np.asarray(busy, np.uint8))
 
