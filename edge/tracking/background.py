@@ -19,6 +19,9 @@ QUIET = (1.5, 0.8, 0.8)
 """The least spread to count with, in grey levels of luma and of each colour difference."""
 EVERY, RATE = 8, 0.1
 """The belt's picture follows every so many looks, by this share."""
+SAMPLE = np.s_[4::9, 4::9]
+FEW = 20
+"""The exposure is read from this grid of pixels, if so many of them show belt."""
 DOUBTFUL = 30.0
 """Evidence from which on a pixel is not asked about the exposure."""
 SCENERY, SETTLED = 1.3, 200
@@ -49,7 +52,7 @@ class EmptyBelt:
         self._seen: dict[int, Image] = {}
         self._free: NDArray[np.uint8] = np.ones(stack.shape[1:3], dtype=np.uint8)
         self._turn = 0
-        self._sample_size = self._empty[0][3::6, 3::6].shape[::-1]
+        self._sample_size = self._empty[0][SAMPLE].shape[::-1]
         self._former: Image | None = None
         self._still: NDArray[np.uint8] = np.zeros(stack.shape[1:3], dtype=np.uint8)
         self._position = self._owed = 0.0
@@ -102,19 +105,22 @@ class EmptyBelt:
             same = cv2.compare(cv2.absdiff(seen, self._former), self._low[0], cv2.CMP_LE)
             still = cv2.bitwise_and(cv2.add(self._still, due), same)
             self._still = np.asarray(still, dtype=np.uint8)
-            self._free[self._still >= SETTLED] = 1
+            settled = cv2.threshold(self._still, SETTLED - 1, 1, cv2.THRESH_BINARY)[1]
+            self._free = np.asarray(cv2.max(self._free, settled), dtype=np.uint8)
         self._former = seen
 
     def _exposed(self, plane: Image, channel: int, free: NDArray[np.bool_]) -> Image:
         """The plane as it would be at the exposure and white balance of the empty belt."""
-        seen, empty = plane[3::6, 3::6].astype(np.float32), self._empty[channel][3::6, 3::6]
+        seen, empty = plane[SAMPLE][free], self._samples[channel][free]
         if channel:
-            shift = np.median((empty - seen)[free]) if free.sum() > 20 else 0.0
-            return np.asarray(cv2.convertScaleAbs(plane, alpha=1.0, beta=float(shift)), dtype=np.uint8)
-        useful = free & (empty > 16) & (seen < 250)
-        if useful.sum() <= 20:
+            if len(seen) < FEW:
+                return plane
+            shift = _middle(empty - seen)
+            return np.asarray(cv2.add(plane, shift) if shift >= 0 else cv2.subtract(plane, -shift), dtype=np.uint8)
+        useful = (empty > 16) & (seen < 250)
+        if np.count_nonzero(useful) < FEW:
             return plane
-        gain = float(np.clip(np.median(empty[useful] / np.maximum(seen[useful], 1)), 0.3, 3.0))
+        gain = float(np.clip(_middle(empty[useful] / np.maximum(seen[useful], 1)), 0.3, 3.0))
         return np.asarray(cv2.convertScaleAbs(plane, alpha=gain), dtype=np.uint8)
 
     def _refresh(self) -> None:
@@ -122,7 +128,14 @@ class EmptyBelt:
         spread = [np.maximum(each, QUIET[channel]) for channel, each in enumerate(self._spread)]
         self._low = [np.asarray(cv2.convertScaleAbs(each, alpha=FAINT), dtype=np.uint8) for each in spread]
         self._slope = [np.clip(16 * 255 / ((PLAIN - FAINT) * each), 1, 255).astype(np.uint8) for each in spread]
+        self._samples = [each[SAMPLE] for each in self._empty]
         self.profile = profiles(self._flat[0])
+
+
+def _middle(values: Float) -> float:
+    """The median, without the ceremony of `np.median`."""
+    half = len(values) // 2
+    return float(np.partition(values, half)[half])
 
 
 def _aligned(stack: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -131,8 +144,7 @@ def _aligned(stack: NDArray[np.uint8]) -> NDArray[np.uint8]:
     out = stack.copy()
     for index, look in enumerate(stack):
         small = look[::4, ::4].astype(np.float32)
-        gain = float(np.median(middle[..., 0] + 1) / np.median(small[..., 0] + 1))
-        gain = float(np.median((middle[..., 0] + 1) / (small[..., 0] + 1))) if gain > 0 else 1.0
+        gain = float(np.median((middle[..., 0] + 1) / (small[..., 0] + 1)))
         out[index, ..., 0] = cv2.convertScaleAbs(look[..., 0], alpha=gain)
         for channel in range(1, stack.shape[3]):
             shift = float(np.median(middle[..., channel] - small[..., channel]))

@@ -28,6 +28,9 @@ HOLE = 0.05
 """Holes are filled up to the size of the usual part, or to this share of the picture while that is unknown."""
 
 
+SQUARE, WIDE = np.ones((3, 3), np.uint8), np.ones((5, 5), np.uint8)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blob:
     """One shape; `shape` is its own little mask at `(left, top)`."""
@@ -100,7 +103,7 @@ def split(group: Group, evidence: Evidence, usual: Usual) -> list[Blob]:
         solid = _solid(strong, hole, usual.thickness)
         for shape, x, y in _pieces(solid):
             found.extend(each for each in _cut(shape, left + x, top + y, usual) if _is_part(each, usual))
-        taken = cv2.dilate(cv2.max(strong, solid), np.ones((5, 5), np.uint8))
+        taken = cv2.dilate(cv2.max(strong, solid), WIDE)
         here = cv2.bitwise_and(here, here, mask=cv2.bitwise_not(taken))
     largest = max((each.area for each in found), default=0)
     return [each for each in found if each.area >= CRUMB * largest]
@@ -109,7 +112,7 @@ def split(group: Group, evidence: Evidence, usual: Usual) -> list[Blob]:
 def _solid(strong: Mask, hole: float, thickness: float) -> Mask:
     """The mask with its holes filled up to `hole` pixels, and without anything thin."""
     grown = cv2.copyMakeBorder(strong, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-    closed = cv2.morphologyEx(grown, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
+    closed = cv2.morphologyEx(grown, cv2.MORPH_CLOSE, SQUARE)
     contours, tree = cv2.findContours(closed, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     for index, contour in enumerate(contours):
         if tree[0][index][3] >= 0 and cv2.contourArea(contour) <= hole:

@@ -42,8 +42,8 @@ class Unrolled:
         self._fresh = step
         if not step:
             return
-        self.evidence = _shifted(self.evidence, step)
-        self.claimed = _shifted(self.claimed, step)
+        _shift(self.evidence, step)
+        _shift(self.claimed, step)
         if self.whole - step < self._farthest:
             # The belt had gone back: what came into the picture again may have been handed out before.
             for blob in self._claims:
@@ -88,10 +88,11 @@ class Unrolled:
         return layer[blob.top : blob.bottom, begin:end], blob.shape[:, begin - left : end - left]
 
 
-def _shifted(layer: NDArray[Any], step: int) -> NDArray[Any]:
-    out = np.zeros_like(layer)
+def _shift(layer: NDArray[Any], step: int) -> None:
+    """Move everything in a layer `step` columns along; what is uncovered becomes 0."""
     if step > 0:
-        out[:, step:] = layer[:, :-step]
+        layer[:, step:] = layer[:, :-step].copy()
+        layer[:, :step] = 0
     else:
-        out[:, :step] = layer[:, -step:]
-    return out
+        layer[:, :step] = layer[:, -step:].copy()
+        layer[:, step:] = 0
