@@ -6,11 +6,12 @@ import argparse
 import importlib
 import logging
 import sys
+import traceback
 from collections.abc import Sequence
 
 from edge import __version__
 
-COMMANDS = ("run", "demo", "replay", "simulate", "calibrate", "check", "doctor", "models", "bench")
+COMMANDS = ("run", "demo", "replay", "simulate", "check", "doctor", "models", "bench")
 
 DONE, FAILED, USAGE, BAD_CONFIG = 0, 1, 2, 78
 
@@ -28,23 +29,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return FAILED
     except Exception as error:
-        told = _told(error)
-        if told is None:
-            raise
         logging.debug("where it came from:", exc_info=True)
-        lines, code = told
+        lines, code = _told(error)
         for line in lines:
             print(f"linegate: {line}", file=sys.stderr)
     return code
 
 
-def _told(error: Exception) -> tuple[list[str], int] | None:
-    """The lines for a mistake that people can mend, and the exit code; None for a fault of our own.
+def _told(error: Exception) -> tuple[list[str], int]:
+    """The lines for people, and the exit code.
 
     The rooms are imported only now, so that the command line starts without them.
     """
     from edge.bundle import BundleError
     from edge.config import ConfigError
+    from edge.demo_broker import NoBroker
     from edge.domain import SinkDown, SourceError
 
     match error:
@@ -52,9 +51,11 @@ def _told(error: Exception) -> tuple[list[str], int] | None:
             return error.mistakes, BAD_CONFIG
         case OSError() if error.filename is not None and error.strerror:
             return [f"{error.filename}: {error.strerror}"], FAILED
-        case BundleError() | SourceError() | SinkDown() | OSError():
+        case BundleError() | SourceError() | SinkDown() | NoBroker() | OSError():
             return [" ".join(str(error).split()) or type(error).__name__], FAILED
-    return None
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    what = f"{type(error).__name__}: {error} ({frame.name}, line {frame.lineno})"
+    return [f"a fault of Linegate itself: {what}; please report it with what --debug prints"], FAILED
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,69 +6,261 @@ Metrics and the operator's page enter here, by wrapping at the seams; no room kn
 from __future__ import annotations
 
 import logging
+import signal
+import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+from threading import Event, current_thread, main_thread
 
-from edge.bundle import Bundle, Shelf
-from edge.classify import TfliteClassifier, check_golden
-from edge.config import Config, Model, PicameraSource, Source
-from edge.domain import Part, Verdict
-from edge.judge import Judge
+from prometheus_client import CollectorRegistry
+
+from edge import __version__
+from edge.assembly import build_classifier, build_judge, build_speaker, live_encoder, open_bundle
+from edge.bundle import Bundle
+from edge.capture import Capture
+from edge.config import Config, PicameraSource
+from edge.crew import Crew
+from edge.delivery import Decided, Delivery
+from edge.domain import Frame, Source, Verdict
 from edge.line import Line
-from edge.message import Record, Speaker, Times, encode, replay_part_id
+from edge.mailbox import Mailbox
+from edge.message import Record, Speaker
+from edge.metrics import Metrics
+from edge.notify import Notifier
+from edge.page import About, PageServer, StatusBoard, open_server
+from edge.sinks.journal import Journal
+from edge.sinks.mqtt import MqttPublisher
+from edge.sources import open_source
+from edge.timed import TimedClassifier, TimedTracker
 from edge.tracking import open_tracker
 
 log = logging.getLogger(__name__)
 
 MAILBOX_FRAMES = 2
 STOP_DEADLINE_S = 8.0
+TICK_S = 0.5
+PRUNE_EVERY_S = 600.0
 
 
-def open_bundle(config: Model, base: Path, given: Path | None = None) -> Bundle:
-    """The bundle that was named, or the live one of the shelf; raises `BundleError`."""
-    return Bundle.open(given) if given is not None else Shelf(base / config.shelf).current()
+class Daemon:
+    """One station, built and ready; `run` returns when it was told to stop or its input ended."""
+
+    def __init__(
+        self,
+        config: Config,
+        base: Path,
+        *,
+        open_frames: Callable[[], Source] | None = None,
+        on_verdict: Callable[[Verdict, Record], None] | None = None,
+    ) -> None:
+        """Build every room. Raises `BundleError`, `SinkDown` or `OSError`, each with one line to tell.
+
+        `base` is the folder that relative paths count from; `open_frames` stands in for the configured
+        source; `on_verdict` hears every verdict after it was committed, in the delivering thread.
+        """
+        self._config = config
+        self._open_frames = open_frames or (lambda: open_source(config.source.chosen))
+        self._on_verdict = on_verdict
+        bundle = open_bundle(config.model, base)
+        speaker = build_speaker(config, bundle, config.source.chosen)
+        registry = CollectorRegistry()
+        self.metrics = Metrics(registry)
+        self.board = StatusBoard(_about(config, speaker))
+        self._crew = Crew()
+        self._mailbox: Mailbox[Frame] = Mailbox(MAILBOX_FRAMES)
+        self._delivered, self._leaving = Event(), Event()
+        self._inspected = 0
+        self._told_state: dict[str, object] = {}
+        self._told_counters: dict[str, object] = {}
+        with ExitStack() as undo:
+            self.journal = Journal(base / config.journal.path, config.journal.keep_days, config.journal.keep_mb)
+            undo.callback(self.journal.close)
+            self.publisher = self._publisher(config)
+            self.server = self._server(config, registry)
+            if self.server is not None:
+                undo.callback(self.server.close)
+            self.line = self._observed_line(bundle)
+            undo.pop_all()
+        self._observe_outbox()
+        frames = self.metrics.frames(config.station.station)
+        self._capture = Capture(
+            self._open_frames,
+            self._mailbox,
+            on_up=self._camera_changed,
+            on_frame=lambda _: frames.inc(),
+            on_drop=self._dropped,
+        )
+        self._delivery = Delivery(
+            self.journal, live_encoder(speaker), on_committed=self._committed, on_journal=self.board.journal
+        )
+
+    def run(self, notifier: Notifier) -> int:
+        """Inspect until SIGTERM, SIGINT or the end of the input, then drain and stop; 0 when all went well.
+
+        Raises what the first failing thread raised.
+        """
+        self._listen_to_signals()
+        crew = self._crew
+        crew.start("deliver", self._deliver)
+        if self.publisher is not None:
+            publisher = self.publisher
+            crew.start("mqtt", lambda: publisher.run(self._leaving))
+        if self.server is not None:
+            server = self.server
+            crew.start("page", lambda: server.run(self._leaving))
+        crew.start("inspect", self._inspect)
+        crew.start("capture", lambda: self._capture.run(crew.stopping))
+        self._watch(notifier)
+        return self._stop(notifier)
+
+    def _observed_line(self, bundle: Bundle) -> Line:
+        """The line with a stopwatch at each seam and the board looking on."""
+        config, metrics, manifest = self._config, self.metrics, bundle.manifest
+        classifier = build_classifier(config.model, bundle)
+        named = {"name": manifest.name, "version": manifest.version, "hash8": bundle.hash8}
+        metrics.declare_labels(manifest.labels)
+        metrics.model(**named, backend=classifier.backend)
+        metrics.build(__version__)
+        self.board.model(**named, backend=classifier.backend)
+        self.board.golden(True)
+        timed = TimedClassifier(
+            classifier, metrics.inference(bundle.slot, classifier.backend), metrics.stage("classify")
+        )
+        tracker = TimedTracker(open_tracker(config.tracking), metrics.stage("track"))
+        return Line(tracker, timed, build_judge(bundle), self.board.seen)
+
+    def _publisher(self, config: Config) -> MqttPublisher | None:
+        if not config.mqtt.enabled:
+            return None
+        return MqttPublisher(config.mqtt, config.station, self.journal, self._broker_changed)
+
+    def _server(self, config: Config, registry: CollectorRegistry) -> PageServer | None:
+        if not config.http.enabled:
+            return None
+        return open_server(self.board, registry, config.http.host, config.http.port)
+
+    def _observe_outbox(self) -> None:
+        self.board.journal(True)
+        self.board.outbox(lambda: self.journal.backlog()[0], lambda: self.journal.backlog()[1])
+        self.metrics.outbox_pending.set_function(lambda: self.journal.backlog()[0])
+        self.metrics.outbox_oldest_seconds.set_function(lambda: self.journal.backlog()[1])
+        self.metrics.frame_age_seconds.set_function(self.board.frame_age_s)
+
+    def _listen_to_signals(self) -> None:
+        if current_thread() is not main_thread():
+            return
+        for each in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(each, lambda *_: self._crew.stopping.set())
+
+    def _inspect(self) -> None:
+        """The inspecting thread: every frame that is not dropped, in order."""
+        line = self.line
+        try:
+            while not self._mailbox.ended:
+                frame = self._mailbox.take(1.0)
+                if frame is None:
+                    continue
+                verdicts = line.inspect(frame)
+                self.board.frame(frame, line.tracker.outlines, line.tracker.entered)
+                self.metrics.entered(line.tracker.entered)
+                for verdict in verdicts:
+                    self._delivery.give(Decided(verdict=verdict, steady_s=time.monotonic(), wall_s=time.time()))
+                self._inspected += 1
+        finally:
+            self._delivery.close()
+
+    def _deliver(self) -> None:
+        try:
+            self._delivery.run()
+        finally:
+            self._delivered.set()
+
+    def _committed(self, decided: Decided, record: Record) -> None:
+        """A verdict is on disk: now the broker, the page, the metrics and a listener may know."""
+        verdict = decided.verdict
+        latency_s = decided.steady_s - verdict.captured_at_s
+        if self.publisher is not None:
+            self.publisher.wake()
+        else:
+            self.journal.acknowledge(record.sequence)  # nobody waits for it, so it need not be kept for ever
+        self.board.decided(verdict, latency_s=latency_s, wall_s=decided.wall_s)
+        self.metrics.parts(verdict.decision.value, verdict.label).inc()
+        self.metrics.frame_to_verdict_seconds.observe(max(0.0, latency_s))
+        if self._on_verdict is not None:
+            self._on_verdict(verdict, record)
+
+    def _dropped(self, reason: str, count: int) -> None:
+        self.board.dropped(reason, count)
+        self.metrics.frames_dropped(reason).inc(count)
+
+    def _camera_changed(self, up: bool) -> None:
+        self.board.camera(up)
+        self.metrics.camera_up(self._config.station.station).set(up)
+        if self.publisher is not None:
+            self.publisher.say_event({"event": "camera_up" if up else "camera_lost"})
+
+    def _broker_changed(self, up: bool) -> None:
+        self.board.broker(up)
+        self.metrics.mqtt_up.set(up)
+
+    def _watch(self, notifier: Notifier) -> None:
+        """The main thread: feed systemd's watchdog from progress, tell subscribers what changed, tidy up."""
+        notifier.ready("waiting for the first frame")
+        inspected, tidied_s = -1, time.monotonic()
+        while not (self._delivered.is_set() or self._crew.stopping.wait(TICK_S)):
+            if self._inspected != inspected or self._capture.looking or self._is_silence_fine():
+                inspected = self._inspected
+                notifier.alive()
+            self._tell(notifier)
+            if time.monotonic() - tidied_s > PRUNE_EVERY_S:
+                self.journal.prune(time.time())
+                tidied_s = time.monotonic()
+
+    def _is_silence_fine(self) -> bool:
+        """A camera that waits for a trigger sends nothing while no part comes."""
+        source = self._config.source.chosen
+        return isinstance(source, PicameraSource) and source.triggered
+
+    def _tell(self, notifier: Notifier) -> None:
+        """One line for `systemctl status`; state and counters for subscribers, which say what changed."""
+        status = self.board.snapshot()
+        parts = status["parts"]
+        notifier.status(f"{status['state']}, {parts['decided']} verdicts")
+        state = {"line": status["state"], "simulated": status["simulated"], "model": status["model"]}
+        counters = {"parts": parts["decided"]} | {key: parts[key] for key in ("pass", "reject", "review", "by_label")}
+        if self.publisher is not None and state != self._told_state:
+            self.publisher.say_state(state)
+        if self.publisher is not None and counters != self._told_counters:
+            self.publisher.say_counters(counters)
+        self._told_state, self._told_counters = state, counters
+
+    def _stop(self, notifier: Notifier) -> int:
+        """The same way as the end of the input: the source ends, everything drains, survivors are named."""
+        notifier.stopping()
+        self.board.stopping()
+        self._crew.stopping.set()
+        if not self._delivered.wait(STOP_DEADLINE_S / 2):
+            self._delivery.aborted.set()
+        self._leaving.set()
+        survivors = self._crew.join(STOP_DEADLINE_S / 2)
+        self.journal.close()
+        if survivors:
+            log.error("these threads did not stop in time: %s", ", ".join(survivors))
+        if self._crew.failure is not None:
+            raise self._crew.failure.error
+        return 1 if survivors else 0
 
 
-def build_judge(bundle: Bundle) -> Judge:
-    """The operating point that came with the model."""
-    manifest = bundle.manifest
-    return Judge(
-        labels=manifest.labels,
-        good=manifest.good,
-        pass_steps=manifest.limits.pass_steps,
-        reject_steps=manifest.limits.reject_steps,
-        log_odds_per_step=manifest.output.step,
+def _about(config: Config, speaker: Speaker) -> About:
+    return About(
+        site=speaker.site,
+        line=speaker.line,
+        station=speaker.station,
+        recipe=speaker.recipe,
+        version=__version__,
+        simulated=speaker.simulated,
+        mqtt=config.mqtt.enabled,
+        direction=config.tracking.direction,
+        gate=config.tracking.gate,
     )
-
-
-def build_line(config: Config, bundle: Bundle, seen: Callable[[Part], None] | None = None) -> Line:
-    """The line, with a model that has answered its golden pictures; raises `BundleError`."""
-    classifier = TfliteClassifier(bundle, config.model.runtime, config.model.threads)
-    check_golden(classifier, bundle)
-    return Line(open_tracker(config.tracking), classifier, build_judge(bundle), seen)
-
-
-def build_speaker(config: Config, bundle: Bundle, source: Source) -> Speaker:
-    """Who signs the verdicts."""
-    station = config.station
-    return Speaker(
-        site=station.site,
-        line=station.line,
-        station=station.station,
-        recipe=station.recipe,
-        model_name=bundle.manifest.name,
-        model_version=bundle.manifest.version,
-        model_hash8=bundle.hash8,
-        simulated=not isinstance(source, PicameraSource),
-    )
-
-
-def replay_encoder(config: Config, bundle: Bundle) -> Callable[[Verdict, int, float], Record]:
-    """Encode `(verdict, sequence, decided_at_s)` on the clip's own clock, where 1970 is its first frame."""
-    speaker = build_speaker(config, bundle, config.source.clip)
-
-    def encoded(verdict: Verdict, sequence: int, decided_s: float) -> Record:
-        times = Times(captured_s=verdict.captured_at_s, decided_s=decided_s)
-        return encode(verdict, speaker, times, sequence=sequence, part_id=replay_part_id(speaker, sequence))
-
-    return encoded

@@ -165,6 +165,8 @@ class Mqtt:
     password_file: str = ""
     keepalive_s: int = number(10, 2, 600, "s")
     inflight: int = number(20, 1, 1000, "messages")
+    expiry_s: int = number(0, 0, 31536000, "s")
+    commands: bool = False
     tls: Tls = Tls()
 
 
@@ -174,6 +176,7 @@ class Journal:
 
     path: str = "var/journal.sqlite"
     keep_days: float = number(30.0, 0.01, 3650.0, "days")
+    keep_mb: float = number(1000.0, 1.0, 100000.0, "MB")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 
 WAITING_LIMIT = 10_000
 """Verdicts that may wait in memory for a journal that cannot write; some minutes of a fast line."""
+RETRY_S = 1.0
+"""How often a journal that cannot write is tried again."""
 
 
 class Recorder(Protocol):
@@ -103,7 +105,7 @@ class Delivery:
                     log.error("the journal cannot write: %s; verdicts wait in memory", error)
                     self._on_journal(False)
                 failing = True
-                if self.aborted.wait(1.0):
+                if self.aborted.wait(RETRY_S):
                     raise
             else:
                 if failing:

@@ -139,7 +139,7 @@ class Tracker(Protocol):
 
     @property
     def entered(self) -> int:
-        """Parts noticed so far, whether settled or still on the way."""
+        """Parts noticed so far, settled or still on the way; never less than before, nor than the parts given."""
 
     @property
     def outlines(self) -> tuple[Box, ...]:

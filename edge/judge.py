@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,13 +29,18 @@ class Judge:
     log_odds_per_step: float
     """Turns evidence into a calibrated probability for people to read; no decision depends on it."""
 
+    _is_good: NDArray[np.bool_] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_is_good", np.array([label in self.good for label in self.labels]))
+
     def decide(self, part: Part, scores: Scores | None) -> Verdict:
         """Judge one part; `scores` is None when nothing could be classified. Never raises for a part's sake."""
         reason = part.reason or ("" if scores is not None and len(scores.outputs) else NOT_SEEN)
         if scores is None or not len(scores.outputs):
             return self._verdict(part, Decision.REVIEW, "", reason, score=0.5, views=0)
         outputs = scores.outputs.astype(np.int64)
-        is_good = np.array([label in self.good for label in self.labels])
+        is_good = self._is_good
         total = int((outputs[:, ~is_good].max(axis=1) - outputs[:, is_good].max(axis=1)).sum())
         views = len(outputs)
         decision = Decision.REVIEW if reason else self._compare(total, views)

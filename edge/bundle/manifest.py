@@ -145,7 +145,7 @@ def _manifest(raw: bytes, path: Path) -> Manifest:
         raise BundleError(f"{path}: has schema {said!r}, this version reads {SCHEMA!r}; pack the model again")
     try:
         return _read(document)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         what = f"lacks {error}" if isinstance(error, KeyError) else str(error)
         raise BundleError(f"{path}: {what}; pack the model again") from None
 

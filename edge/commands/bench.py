@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     from edge.bundle import Bundle
     from edge.config import Config
     from edge.domain import Frame
+
+ENOUGH_S = 0.2
+"""CPU time after which a stage has been measured long enough."""
 
 
 def add(subparsers: Any) -> None:
@@ -29,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
 
     import cv2
 
-    from edge.app import open_bundle
+    from edge.assembly import open_bundle
     from edge.commands.settings import find_config
 
     cv2.setNumThreads(1)
@@ -44,7 +48,6 @@ def run(args: argparse.Namespace) -> int:
 def _rendered(config: Config, count: int) -> tuple[list[Frame], float]:
     """Frames of the simulated belt, all in memory, and what rendering one cost in µs."""
     import itertools
-    import time
     from threading import Event
 
     from edge.sources.simulator import Simulator
@@ -56,7 +59,7 @@ def _rendered(config: Config, count: int) -> tuple[list[Frame], float]:
 
 def _measured(config: Config, bundle: Bundle, frames: list[Frame]) -> dict[str, Any]:
     """Stage by stage, then the whole; CPU time of this process in µs."""
-    from edge.app import build_judge, build_line, replay_encoder
+    from edge.assembly import build_judge, build_line, replay_encoder
     from edge.bundle import prepare
     from edge.classify import TfliteClassifier
     from edge.domain import Part, Scores, Verdict
@@ -65,13 +68,13 @@ def _measured(config: Config, bundle: Bundle, frames: list[Frame]) -> dict[str, 
     classifier = TfliteClassifier(bundle, config.model.runtime, config.model.threads)
     judge, encode, tracker = build_judge(bundle), replay_encoder(config, bundle), open_tracker(config.tracking)
     parts: list[Part] = []
-    track_us = _each(lambda frame: parts.extend(tracker.update(frame)), frames)
+    track_us = _round(lambda frame: parts.extend(tracker.update(frame)), frames) * 1e6
     crops = [view.crop for part in parts for view in part.views]
     if not crops:
         raise OSError("no part reached the gate in these frames; raise --frames")
     line = build_line(config, bundle)
     verdicts: list[Verdict] = []
-    whole_us = _each(lambda frame: verdicts.extend(line.inspect(frame)), frames)
+    whole_us = _round(lambda frame: verdicts.extend(line.inspect(frame)), frames) * 1e6
     spec = bundle.manifest.input
     one = classifier.scores(crops[:1]).outputs
     return {
@@ -92,13 +95,22 @@ def _measured(config: Config, bundle: Bundle, frames: list[Frame]) -> dict[str, 
 
 
 def _each(work: Callable[[Any], object], items: list[Any]) -> float:
-    """CPU µs per item."""
-    import time
+    """CPU µs per item, warm: the median of several rounds over all items."""
+    import statistics
 
+    _round(work, items)
+    rounds: list[float] = []
+    began = time.process_time()
+    while len(rounds) < 3 or time.process_time() - began < ENOUGH_S:
+        rounds.append(_round(work, items))
+    return statistics.median(rounds) * 1e6
+
+
+def _round(work: Callable[[Any], object], items: list[Any]) -> float:
     began = time.process_time()
     for item in items:
         work(item)
-    return (time.process_time() - began) / len(items) * 1e6
+    return (time.process_time() - began) / len(items)
 
 
 def _table(result: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edge.bundle import Bundle, Shelf
+    from edge.bundle import Shelf
     from edge.config import Model
 
 
@@ -34,16 +34,6 @@ def _shelf(args: argparse.Namespace) -> tuple[Shelf, Model]:
     return Shelf(args.config.resolve().parent / config.model.shelf), config.model
 
 
-def _proven(bundle: Bundle, config: Model) -> str:
-    """Load it and ask its golden pictures; how it went. Raises `BundleError`."""
-    from edge.classify import TfliteClassifier, check_golden
-
-    classifier = TfliteClassifier(bundle, config.runtime, config.threads)
-    off = check_golden(classifier, bundle)
-    count = len(bundle.manifest.golden)
-    return f"{bundle.slot}: {count} golden answers right on {classifier.backend} (at most {off} steps off)"
-
-
 def _list(args: argparse.Namespace) -> int:
     from edge.bundle import Bundle, BundleError
 
@@ -62,27 +52,28 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    from edge.bundle import Bundle
+    from edge.classify.trial import try_in_child
 
     shelf, config = _shelf(args)
-    print(_proven(Bundle.open(args.bundle) if args.bundle else shelf.current(), config))
+    folder = args.bundle or shelf.current().folder
+    print(try_in_child(folder.resolve(), config.runtime, config.threads))
     return 0
 
 
 def _flash(args: argparse.Namespace) -> int:
     from edge.bundle import Bundle
+    from edge.classify.trial import try_in_child
 
     shelf, config = _shelf(args)
     bundle = Bundle.open(args.bundle)
-    print(_proven(bundle, config))
+    print(try_in_child(bundle.folder, config.runtime, config.threads))
     shelf.make_live(shelf.place(bundle))
     print(f"{bundle.slot}: live from the next start of the daemon (sudo systemctl restart linegate)")
     return 0
 
 
 def _rollback(args: argparse.Namespace) -> int:
-    shelf, config = _shelf(args)
+    shelf, _ = _shelf(args)
     bundle = shelf.rollback()
-    print(_proven(bundle, config))
     print(f"{bundle.slot}: live from the next start of the daemon (sudo systemctl restart linegate)")
     return 0

@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     from threading import Event
 
     from edge import truth
-    from edge.app import build_line, open_bundle, replay_encoder
+    from edge.assembly import build_line, open_bundle, replay_encoder
     from edge.commands.settings import find_config
     from edge.config import ClipSource
     from edge.sources import open_source

@@ -19,7 +19,7 @@ JITTER = 0.04
 """How far a crop may be off its part, as a share of the part: no tracker frames perfectly."""
 
 
-def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add(subparsers: typing.Any) -> None:
     """Describe the command."""
     parser = subparsers.add_parser(
         "simulate",
@@ -27,13 +27,13 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
         description="Writes DIR/clip.avi and DIR/truth.json; with --crops DIR/<label>/*.png and DIR/groups.csv.",
     )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to write to; made if missing")
-    parser.add_argument("--config", type=Path, metavar="F", help="take source.simulator and tracking from this file")
+    parser.add_argument("--config", type=Path, metavar="F", help="default: config.yaml when there is one")
     parser.add_argument(
         "--seed", type=_natural, metavar="N", help="another seed is another story (default: configured)"
     )
     parser.add_argument("--scenario", metavar="NAME", help="clean, touching, flicker, … (default: configured)")
     parser.add_argument("--seconds", type=_positive, default=20.0, metavar="N", help="length of the clip (default: 20)")
-    parser.add_argument("--crops", type=_natural, metavar="N", help="write crops of N parts instead of a clip")
+    parser.add_argument("--crops", type=_count, metavar="N", help="write crops of N parts instead of a clip")
     parser.add_argument(
         "--balanced",
         action=argparse.BooleanOptionalAction,
@@ -43,35 +43,35 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do it; raises `ConfigError` and `SourceError`, returns an exit code."""
+    """Do it; raises `ConfigError`, `SourceError`, and `OSError` for a folder that cannot be written to."""
     config = _config(args)
-    try:
-        args.out.mkdir(parents=True, exist_ok=True)
-        if args.crops:
-            _write_crops(args.out, config, args.crops, args.balanced is not False)
-        else:
-            _write_clip(args.out, config, args.seconds, args.balanced is True)
-    except OSError as error:
-        where = error.filename or args.out
-        print(f"{where}: cannot be written ({error.strerror}); give another folder with --out", file=sys.stderr)
-        return 1
+    args.out.mkdir(parents=True, exist_ok=True)
+    if args.crops is not None:
+        _write_crops(args.out, config, args.crops, args.balanced is not False)
+    else:
+        _write_clip(args.out, config, args.seconds, args.balanced is True)
     return 0
 
 
 def _config(args: argparse.Namespace) -> Config:
-    from edge.config import Config, load
-    from edge.sources.errors import SourceError
-    from edge.sources.scenario import SCENARIOS
+    from edge.commands.settings import find_config
 
-    config = load(args.config) if args.config else Config()
+    config, _ = find_config(args.config)
     belt = config.source.simulator
     if args.scenario is not None:
-        if args.scenario not in SCENARIOS:
-            raise SourceError(f"--scenario: is {args.scenario!r}; allowed: {', '.join(SCENARIOS)}")
-        belt = dataclasses.replace(belt, scenario=args.scenario)
+        belt = dataclasses.replace(belt, scenario=_scenario(args.scenario))
     if args.seed is not None:
         belt = dataclasses.replace(belt, seed=args.seed)
     return dataclasses.replace(config, source=dataclasses.replace(config.source, simulator=belt))
+
+
+def _scenario(name: str) -> str:
+    from edge.domain import SourceError
+    from edge.sources.simulation.scenario import SCENARIOS
+
+    if name not in SCENARIOS:
+        raise SourceError(f"--scenario: is {name!r}; allowed: {', '.join(SCENARIOS)}")
+    return name
 
 
 def _write_clip(folder: Path, config: Config, seconds: float, balanced: bool) -> None:
@@ -128,9 +128,10 @@ def _write_crops(folder: Path, config: Config, parts: int, balanced: bool) -> No
             index = simulator.index_at(placement, (view + 1) / (VIEWS + 1))
             box = next(box for shown, box in simulator.boxes(index) if shown.number == placement.number)
             crop = square_crop(simulator.picture(index), _jittered(box, placement.seed, view), config.tracking.margin)
-            name = f"{placement.label}/{group}-{view + 1}.png"
-            if not cv2.imwrite(str(folder / name), crop):
-                raise OSError(None, "the picture could not be written", str(folder / name))
+            name = f"{group}-{view + 1}.png"
+            path = folder / placement.label / name
+            if not cv2.imwrite(str(path), crop):
+                raise OSError(None, "the picture could not be written", str(path))
             rows.append((group, placement.label, name))
         _progress("part", placement.number, parts)
     with (folder / "groups.csv").open("w", newline="", encoding="utf-8") as file:
@@ -154,6 +155,12 @@ def _progress(what: str, done: int, total: int) -> None:
     end = "\n" if done == total else "\r"
     if sys.stderr.isatty() or done * 10 // total > (done - 1) * 10 // total:
         print(f"{what} {done} of {total}", end=end if sys.stderr.isatty() else "\n", file=sys.stderr, flush=True)
+
+
+def _count(text: str) -> int:
+    if not 1 <= (value := _natural(text)) <= 1_000_000:
+        raise argparse.ArgumentTypeError("must be a whole number from 1 to 1000000")
+    return value
 
 
 def _natural(text: str) -> int:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import edge.config
 from edge.domain import Source
-from edge.sources.errors import SourceError
-
-__all__ = ["SourceError", "open_source"]
 
 
 def open_source(config: edge.config.Source) -> Source:

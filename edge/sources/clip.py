@@ -15,8 +15,7 @@ import cv2
 import numpy as np
 
 from edge.config import ClipSource
-from edge.domain import Frame, Image
-from edge.sources.errors import SourceError
+from edge.domain import Frame, Image, SourceError
 
 log = logging.getLogger(__name__)
 

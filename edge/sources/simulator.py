@@ -11,12 +11,11 @@ from threading import Event
 import numpy as np
 
 from edge.config import SimulatorSource
-from edge.domain import Box, Frame, Image
-from edge.sources.belt import Lighting, Motion, Noise, Rubber
-from edge.sources.errors import SourceError
-from edge.sources.scenario import scenario_of
-from edge.sources.schedule import Placement, placements
-from edge.sources.sprite import Sprite, lay, render
+from edge.domain import Box, Frame, Image, SourceError
+from edge.sources.simulation.belt import Lighting, Motion, Noise, Rubber
+from edge.sources.simulation.scenario import scenario_of
+from edge.sources.simulation.schedule import Placement, placements
+from edge.sources.simulation.sprite import Sprite, lay, render
 from edge.truth import TruePart, Truth
 
 _TURNS = {"right": 0, "up": 1, "left": 2, "down": 3}
@@ -27,8 +26,8 @@ class Simulator:
     """Frames of a line that does not exist, and the truth about it.
 
     `paced`: in real time, on the clock of `time.monotonic()`; otherwise as fast as they are taken, from
-    `start_at_s`. It ends after `seconds`, or when `parts` parts have left the picture; a part that could not
-    leave it in time never enters. Without either it runs for ever.
+    `start_at_s`. It ends after `seconds`, or when `parts` parts have left the picture; a part that could not come
+    four fifths of its way in time never enters. Without either it runs for ever.
     """
 
     def __init__(
@@ -145,18 +144,20 @@ class Simulator:
             story = itertools.islice(story, self._parts)
         if self._seconds is not None:
             seconds = self._seconds
-            story = itertools.takewhile(lambda placement: self._left_s(placement) <= seconds, story)
+            story = itertools.takewhile(lambda placement: self._passed_s(placement) <= seconds, story)
         return story
 
-    def _left_s(self, placement: Placement) -> float:
-        return self._motion.reaches(placement.along_px + self._along_px + self._config.part_px)
+    def _passed_s(self, placement: Placement) -> float:
+        """When a part is well past any usual gate."""
+        return self._motion.reaches(placement.along_px + 0.8 * self._along_px)
 
     def _end_s(self) -> float:
         if self._seconds is not None:
             return self._seconds
         if self._parts is None:
             return math.inf
-        return max((self._left_s(placement) for placement in self.story()), default=0.0)
+        farthest = max((placement.along_px for placement in self.story()), default=0.0)
+        return self._motion.reaches(farthest + self._along_px + self._config.part_px)
 
     def _shake(self, index: int) -> tuple[float, float]:
         """How far the picture is off in this frame: mostly across the belt."""
@@ -209,6 +210,8 @@ class _OnBelt:
             if self._next.along_px >= kept_px:
                 made = render(self._next.label, self._next.diameter_px, self._next.rng())
                 self._there.append((self._next, made))
+            else:
+                self._gone_px = self._next.along_px
             self._next = next(self._story, None)
         while self._there and self._there[0][0].along_px < kept_px:
             self._gone_px = self._there.pop(0)[0].along_px

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from numpy.random import PCG64, Generator
 
 from edge.config import SimulatorSource
-from edge.sources.defects import DEFECTS
-from edge.sources.scenario import scenario_of
+from edge.sources.simulation.defects import DEFECTS
+from edge.sources.simulation.scenario import scenario_of
 
 LEAD_S = 0.5
 """The belt is empty for so long before the first part can be seen."""

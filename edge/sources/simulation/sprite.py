@@ -14,8 +14,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from edge.sources.defects import DEFECTS
-from edge.sources.surface import HUB, RIM, Field, Surface, band, blank
+from edge.sources.simulation.defects import DEFECTS
+from edge.sources.simulation.surface import HUB, RIM, Field, Surface, band, blank
 
 Plane = NDArray[np.uint16]
 
@@ -107,11 +107,19 @@ def _shaded(surface: Surface) -> Field:
     length = np.sqrt(1 + down * down + right * right)
     facing = (-right * _LIGHT[0] - down * _LIGHT[1] + _LIGHT[2]) / length
     machined = band(RIM, 0.975, surface.rho, 0.02) + band(0.17, HUB, surface.rho, 0.03)
+    facing = np.clip(facing, 0, 1)
     # Turned metal shines in two fans that point to the lamp, whichever way the part lies.
-    direction = np.arctan2(surface.y, surface.x) - math.atan2(_LIGHT[1], _LIGHT[0])
-    fans = np.cos(direction) ** 8 * machined
-    light = 0.30 + 1.12 * np.clip(facing, 0, 1) + 0.28 * fans + 0.5 * np.clip(facing, 0, 1) ** 12
+    toward = (surface.x * _LIGHT[0] + surface.y * _LIGHT[1]) / math.hypot(_LIGHT[0], _LIGHT[1])
+    fans = _squared(toward / (surface.rho * surface.radius_px), 3) * machined
+    gloss = _squared(facing, 2) * _squared(facing, 3)
+    light = 0.30 + 1.12 * facing + 0.28 * fans + 0.5 * gloss
     return np.asarray(np.clip(surface.tone * light * 225, 12, 243))
+
+
+def _squared(value: Field, times: int) -> Field:
+    for _ in range(times):
+        value = value * value
+    return value
 
 
 def _shadow(metal: Field, radius_px: float) -> Field:
@@ -123,5 +131,6 @@ def _shadow(metal: Field, radius_px: float) -> Field:
 
 def _outline(metal: Field) -> tuple[float, float, float, float]:
     half = metal.shape[0] / 2
-    columns, rows = np.flatnonzero((metal > 0.5).any(axis=0)), np.flatnonzero((metal > 0.5).any(axis=1))
-    return columns[0] - half, rows[0] - half, columns[-1] + 1 - half, rows[-1] + 1 - half
+    columns, rows = (np.flatnonzero((metal > 0.5).any(axis=axis)) for axis in (0, 1))
+    left, right = float(columns[0]) - half, float(columns[-1]) + 1 - half
+    return left, float(rows[0]) - half, right, float(rows[-1]) + 1 - half

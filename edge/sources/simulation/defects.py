@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.random import Generator
 
-from edge.sources.surface import BORE, HUB, RIM, Field, Surface, angle_between, clouds, smoothstep
+from edge.sources.simulation.surface import BORE, HUB, RIM, Field, Surface, angle_between, clouds, smoothstep
 
 
 def blowhole(part: Surface, rng: Generator) -> None:
@@ -78,17 +78,17 @@ def dent(part: Surface, rng: Generator) -> None:
     if rng.random() < 0.6:
         center, half = float(rng.uniform(-math.pi, math.pi)), math.radians(float(rng.uniform(12, 24)))
         dip = np.exp(-((angle_between(part.angle, center) / half) ** 2))
-        part.edge_px -= float(rng.uniform(0.05, 0.11)) * part.radius_px * dip
-        hollow = dip * smoothstep(RIM - 0.12, 0.98, part.rho)
-        depth = float(rng.uniform(0.16, 0.26))
+        part.edge_px -= float(rng.uniform(0.06, 0.13)) * part.radius_px * dip
+        hollow = dip * smoothstep(RIM - 0.16, 0.98, part.rho)
+        depth = float(rng.uniform(0.2, 0.32))
     else:
         x, y = _spot(part, rng, HUB, 0.9)
         away, _ = _polar(part, x, y)
-        reach = float(rng.uniform(0.1, 0.17)) * part.radius_px
+        reach = float(rng.uniform(0.12, 0.19)) * part.radius_px
         hollow = np.exp(-((away / reach) ** 2))
-        depth = float(rng.uniform(0.1, 0.17))
+        depth = float(rng.uniform(0.13, 0.22))
     part.height -= depth * part.radius_px * hollow
-    part.tone *= 1 - 0.22 * hollow
+    part.tone *= 1 - 0.28 * hollow
 
 
 DEFECTS: dict[str, Callable[[Surface, Generator], None]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edge.config import SimulatorSource
-from edge.sources.belt import STEADY, Leg
+from edge.sources.simulation.belt import STEADY, Leg
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

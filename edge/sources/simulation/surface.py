@@ -41,8 +41,13 @@ class Surface:
 
 def smoothstep(low: float, high: float, value: Field) -> Field:
     """0 below `low`, 1 above `high`, without a corner between."""
-    share = np.clip((value - low) / (high - low), 0.0, 1.0)
-    return share * share * (3.0 - 2.0 * share)
+    share = value - low
+    share *= 1.0 / (high - low)
+    np.clip(share, 0.0, 1.0, out=share)
+    shape = 3.0 - 2.0 * share
+    shape *= share
+    shape *= share
+    return shape
 
 
 def band(low: float, high: float, value: Field, soft: float) -> Field:

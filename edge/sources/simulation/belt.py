@@ -31,7 +31,7 @@ class Motion:
 
     def __init__(self, speed_px_s: float, legs: tuple[Leg, ...] = STEADY) -> None:
         self._speed = speed_px_s
-        self._legs = legs
+        self._legs = tuple(piece for leg in legs for piece in _one_way(leg))
         self._round_s = sum(leg.seconds for leg in legs)
         self._round_px = sum(self._leg_px(leg, leg.seconds) for leg in legs)
 
@@ -81,6 +81,17 @@ class Motion:
 
     def _leg_px(self, leg: Leg, spent_s: float) -> float:
         return self._speed * (leg.start * spent_s + (leg.end - leg.start) * spent_s * spent_s / (2 * leg.seconds))
+
+
+def _one_way(leg: Leg) -> tuple[Leg, ...]:
+    """Cut where the belt turns round, so that within each piece the way only grows or only shrinks."""
+    if leg.start * leg.end >= 0:
+        return (leg,)
+    until_s = leg.seconds * leg.start / (leg.start - leg.end)
+    return (
+        Leg(seconds=until_s, start=leg.start, end=0.0),
+        Leg(seconds=leg.seconds - until_s, start=0.0, end=leg.end),
+    )
 
 
 class Rubber:
@@ -179,11 +190,11 @@ class Lighting:
         self._start = float(rng.uniform(0, 2 * math.pi))
 
     def level(self, at_s: float) -> int:
-        """Brightness of the lamp at a time, 256 at most."""
+        """Brightness of the lamp at a time, 255 at most so that 16 bits hold it times the tilt."""
         slow = self._amount * (0.5 - 0.5 * math.sin(0.8 * at_s + self._start))
         fast = self._flicker * (0.5 - 0.5 * math.sin(2 * math.pi * 1.7 * at_s + self._start))
         jump = self._jumps if int(at_s / 4.0) % 2 else 0.0
-        return round(256 * (1 - slow) * (1 - fast) * (1 - jump))
+        return round(255 * (1 - slow) * (1 - fast) * (1 - jump))
 
     def shine(self, picture: Gray, at_s: float) -> NDArray[np.uint16]:
         """The picture under this light, in grey levels."""

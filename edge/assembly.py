@@ -1,0 +1,83 @@
+"""The pieces that the daemon, replays and benchmarks are put together from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from edge import clock
+from edge.bundle import Bundle, Shelf
+from edge.classify import TfliteClassifier, check_golden
+from edge.config import Config, Model, PicameraSource, Source
+from edge.delivery import Decided
+from edge.domain import Part, Verdict
+from edge.judge import Judge
+from edge.line import Line
+from edge.message import Record, Speaker, Times, encode, live_part_id, replay_part_id
+from edge.tracking import open_tracker
+
+
+def open_bundle(config: Model, base: Path, given: Path | None = None) -> Bundle:
+    """The bundle that was named, or the live one of the shelf; raises `BundleError`."""
+    return Bundle.open(given) if given is not None else Shelf(base / config.shelf).current()
+
+
+def build_judge(bundle: Bundle) -> Judge:
+    """The operating point that came with the model."""
+    manifest = bundle.manifest
+    return Judge(
+        labels=manifest.labels,
+        good=manifest.good,
+        pass_steps=manifest.limits.pass_steps,
+        reject_steps=manifest.limits.reject_steps,
+        log_odds_per_step=manifest.output.step,
+    )
+
+
+def build_classifier(config: Model, bundle: Bundle) -> TfliteClassifier:
+    """A model that has answered its golden pictures on this device; raises `BundleError`."""
+    classifier = TfliteClassifier(bundle, config.runtime, config.threads)
+    check_golden(classifier, bundle)
+    return classifier
+
+
+def build_line(config: Config, bundle: Bundle, seen: Callable[[Part], None] | None = None) -> Line:
+    """The line as a replay runs it, with nothing around it; raises `BundleError`."""
+    return Line(open_tracker(config.tracking), build_classifier(config.model, bundle), build_judge(bundle), seen)
+
+
+def build_speaker(config: Config, bundle: Bundle, source: Source) -> Speaker:
+    """Who signs the verdicts."""
+    station = config.station
+    return Speaker(
+        site=station.site,
+        line=station.line,
+        station=station.station,
+        recipe=station.recipe,
+        model_name=bundle.manifest.name,
+        model_version=bundle.manifest.version,
+        model_hash8=bundle.hash8,
+        simulated=not isinstance(source, PicameraSource),
+    )
+
+
+def replay_encoder(config: Config, bundle: Bundle) -> Callable[[Verdict, int, float], Record]:
+    """Encode `(verdict, sequence, decided_at_s)` on the clip's own clock, where 1970 is its first frame."""
+    speaker = build_speaker(config, bundle, config.source.clip)
+
+    def encoded(verdict: Verdict, sequence: int, decided_s: float) -> Record:
+        times = Times(captured_s=verdict.captured_at_s, decided_s=decided_s)
+        return encode(verdict, speaker, times, sequence=sequence, part_id=replay_part_id(speaker, sequence))
+
+    return encoded
+
+
+def live_encoder(speaker: Speaker) -> Callable[[Decided, int], Record]:
+    """Encode `(decided, sequence)` on the wall clock: the frames' clock is steady, so ages carry over."""
+
+    def encoded(decided: Decided, sequence: int) -> Record:
+        age_s = decided.steady_s - decided.verdict.captured_at_s
+        times = Times(captured_s=decided.wall_s - age_s, decided_s=decided.wall_s, synchronized=clock.is_synchronized())
+        return encode(decided.verdict, speaker, times, sequence=sequence, part_id=live_part_id())
+
+    return encoded

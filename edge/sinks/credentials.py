@@ -1,0 +1,67 @@
+"""The files that prove who we are to the broker. They are read at every connect, so that they can be renewed."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+from edge.config import ConfigError, Mqtt, Tls
+
+
+def password(settings: Mqtt) -> str | None:
+    """The first line of the password file, None without one; raises `ConfigError`. Never log it."""
+    if not settings.password_file:
+        return None
+    if not settings.username:
+        raise ConfigError(["mqtt.password_file: is set, but mqtt.username is not; set both or none"])
+    try:
+        lines = Path(settings.password_file).read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise ConfigError([_unreadable("mqtt.password_file", settings.password_file, error)]) from None
+    except UnicodeDecodeError:
+        raise ConfigError([f"mqtt.password_file: {settings.password_file} is not UTF-8 text; write it anew"]) from None
+    if not lines or not lines[0]:
+        raise ConfigError(
+            [f"mqtt.password_file: {settings.password_file} is empty; put the password in its first line"]
+        )
+    return lines[0]
+
+
+def tls_context(tls: Tls) -> ssl.SSLContext | None:
+    """What protects the connection, None when TLS is off; raises `ConfigError`. Host names are always checked."""
+    if not tls.enabled:
+        return None
+    if tls.key_file and not tls.cert_file:
+        raise ConfigError(["mqtt.tls.key_file: is set, but mqtt.tls.cert_file is not; set both or none"])
+    context = ssl.create_default_context()
+    if tls.ca_file:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        try:
+            context.load_verify_locations(tls.ca_file)
+        except ssl.SSLError:
+            raise ConfigError([f"mqtt.tls.ca_file: {tls.ca_file} holds no certificate in PEM form"]) from None
+        except OSError as error:
+            raise ConfigError([_unreadable("mqtt.tls.ca_file", tls.ca_file, error)]) from None
+    if tls.cert_file:
+        _load_own_certificate(context, tls)
+    return context
+
+
+def _load_own_certificate(context: ssl.SSLContext, tls: Tls) -> None:
+    for key, name in (("cert_file", tls.cert_file), ("key_file", tls.key_file)):
+        try:
+            if name:
+                Path(name).read_bytes()
+        except OSError as error:
+            raise ConfigError([_unreadable(f"mqtt.tls.{key}", name, error)]) from None
+    try:
+        # An empty passphrase makes an encrypted key an error; without it OpenSSL would ask on the terminal.
+        context.load_cert_chain(tls.cert_file, tls.key_file or None, password="")
+    except ssl.SSLError:
+        raise ConfigError(
+            [f"mqtt.tls.cert_file: {tls.cert_file} and its key do not fit together, are not PEM, or are encrypted"]
+        ) from None
+
+
+def _unreadable(key: str, name: str, error: OSError) -> str:
+    return f"{key}: {name} cannot be read ({error.strerror}); correct the path or its permissions"

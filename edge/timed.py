@@ -1,0 +1,52 @@
+"""Stopwatches for the seams: each wraps what it measures, which does not know it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from prometheus_client import Histogram
+
+from edge.domain import Box, Classifier, Frame, Image, Part, Scores, Tracker
+
+
+class TimedTracker:
+    """A tracker whose every update is timed."""
+
+    def __init__(self, tracker: Tracker, histogram: Histogram) -> None:
+        self._tracker = tracker
+        self._histogram = histogram
+
+    def update(self, frame: Frame) -> list[Part]:
+        """As the tracker inside."""
+        with self._histogram.time():
+            return self._tracker.update(frame)
+
+    @property
+    def entered(self) -> int:
+        """As the tracker inside."""
+        return self._tracker.entered
+
+    @property
+    def outlines(self) -> tuple[Box, ...]:
+        """As the tracker inside."""
+        return self._tracker.outlines
+
+
+class TimedClassifier:
+    """A classifier whose every answer is timed, per view and per part."""
+
+    def __init__(self, classifier: Classifier, per_view: Histogram, per_part: Histogram) -> None:
+        self._classifier = classifier
+        self._per_view = per_view
+        self._per_part = per_part
+
+    def scores(self, crops: Sequence[Image]) -> Scores:
+        """As the classifier inside."""
+        began = time.perf_counter()
+        scores = self._classifier.scores(crops)
+        took_s = time.perf_counter() - began
+        self._per_part.observe(took_s)
+        for _ in crops:
+            self._per_view.observe(took_s / len(crops))
+        return scores

@@ -1,0 +1,54 @@
+"""What many tests share: where the data is, the shipped model, and a copy of it that may be spoiled."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The project's top folder."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """Real pictures and clips, which are not part of the project."""
+    folder = Path(os.environ.get("LINEGATE_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"real data is not here: {folder} (set LINEGATE_DATA)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shipped() -> Path:
+    """The bundle that comes with the project."""
+    return (ROOT / "models" / "current").resolve()
+
+
+def repack(folder: Path, change: Callable[[dict[str, Any]], None] | None = None) -> Path:
+    """Make the manifest vouch for the files as they are now, so that only the spoiled thing is wrong."""
+    path = folder / "manifest.json"
+    document = json.loads(path.read_text(encoding="utf-8"))
+    for name in document["files"]:
+        document["files"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    if change is not None:
+        change(document)
+    path.write_text(json.dumps(document), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def copied(shipped: Path, tmp_path: Path) -> Path:
+    """A copy of the shipped bundle, to spoil."""
+    return Path(shutil.copytree(shipped, tmp_path / "bundle"))

@@ -1,0 +1,149 @@
+"""Verdicts are on disk before anyone is told, numbered without a gap, whatever the journal does."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+
+import pytest
+
+from edge import delivery
+from edge.delivery import Decided, Delivery
+from edge.domain import Decision, SinkDown, Verdict
+from edge.message import Record
+
+
+class Disk:
+    """A journal in memory that can be made to fail."""
+
+    def __init__(self, last_sequence: int = 0) -> None:
+        self.records: list[Record] = []
+        self.commits = 0
+        self.failing = False
+        self._last = last_sequence
+
+    @property
+    def last_sequence(self) -> int:
+        return self._last
+
+    def append(self, records: Sequence[Record]) -> None:
+        if self.failing:
+            raise SinkDown("disk full")
+        self.records.extend(records)
+        self._last = records[-1].sequence
+        self.commits += 1
+
+
+def decided(number: int) -> Decided:
+    verdict = Verdict(
+        number=number,
+        decision=Decision.PASS,
+        label="ok",
+        reason="",
+        score=0.1,
+        limits=(0.2, 0.6),
+        views=1,
+        captured_at_s=0.0,
+    )
+    return Decided(verdict=verdict, steady_s=0.0, wall_s=0.0)
+
+
+class Delivered:
+    """A delivery in a thread of its own, with what it told others."""
+
+    def __init__(self, disk: Disk) -> None:
+        self.disk = disk
+        self.told: list[tuple[int, int]] = []
+        self.journal: list[bool] = []
+        self.delivery = Delivery(
+            disk,
+            lambda each, sequence: Record(sequence=sequence, payload=str(each.verdict.number).encode()),
+            on_committed=self._committed,
+            on_journal=self.journal.append,
+        )
+        self.error: Exception | None = None
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+
+    def _committed(self, each: Decided, record: Record) -> None:
+        assert record in self.disk.records, "told before it was on disk"
+        self.told.append((each.verdict.number, record.sequence))
+
+    def _run(self) -> None:
+        try:
+            self.delivery.run()
+        except SinkDown as error:
+            self.error = error
+
+
+def test_numbers_go_on_where_the_journal_ended() -> None:
+    running = Delivered(Disk(last_sequence=41))
+    for number in (1, 2, 3):
+        running.delivery.give(decided(number))
+    running.delivery.close()
+    running.thread.join(5)
+    assert running.told == [(1, 42), (2, 43), (3, 44)]
+
+
+def test_what_piled_up_shares_a_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = Disk()
+    entered, leave = threading.Event(), threading.Event()
+    plain = disk.append
+
+    def slow(records: Sequence[Record]) -> None:
+        entered.set()
+        leave.wait(5)
+        plain(records)
+
+    monkeypatch.setattr(disk, "append", slow)
+    running = Delivered(disk)
+    running.delivery.give(decided(1))
+    entered.wait(5)
+    for number in range(2, 30):
+        running.delivery.give(decided(number))
+    leave.set()
+    running.delivery.close()
+    running.thread.join(5)
+    assert [number for number, _ in running.told] == list(range(1, 30))
+    assert disk.commits == 2
+
+
+def test_a_failing_journal_holds_verdicts_back_and_loses_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "RETRY_S", 0.02)
+    disk = Disk()
+    disk.failing = True
+    running = Delivered(disk)
+    running.delivery.give(decided(1))
+    time.sleep(0.1)
+    assert running.told == []
+    disk.failing = False
+    running.delivery.give(decided(2))
+    running.delivery.close()
+    running.thread.join(5)
+    assert running.told == [(1, 1), (2, 2)]
+    assert running.journal == [False, True]
+
+
+def test_a_stop_does_not_wait_for_a_journal_that_never_writes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "RETRY_S", 0.02)
+    disk = Disk()
+    disk.failing = True
+    running = Delivered(disk)
+    running.delivery.give(decided(1))
+    running.delivery.aborted.set()
+    running.thread.join(5)
+    assert str(running.error) == "disk full"
+    assert running.told == []
+
+
+def test_when_memory_is_full_too_the_line_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "WAITING_LIMIT", 3)
+    disk = Disk()
+    disk.failing = True
+    running = Delivered(disk)
+    with pytest.raises(SinkDown, match="free its disk"):
+        for number in range(10):
+            running.delivery.give(decided(number))
+    running.delivery.aborted.set()
+    running.thread.join(5)

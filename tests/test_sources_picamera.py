@@ -1,0 +1,105 @@
+"""What can be held without a Raspberry Pi: the buffer, the clock, the controls, and the way out without picamera2."""
+
+import importlib.util
+import logging
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.config import PicameraSource
+from edge.domain import SourceError
+from edge.sources import open_source
+from edge.sources.picamera import FrameClock, Layout, controls, unpack
+
+RNG = np.random.default_rng(4)
+
+
+def planes(bgr: np.ndarray, stride: int) -> np.ndarray:
+    """A picture as a camera leaves it in memory: I420 with rows padded to `stride`, rubbish in the padding."""
+    height, width = bgr.shape[:2]
+    packed = cv2.cvtColor(bgr, cv2.COLOR_BGR2YUV_I420)
+    padded = RNG.integers(0, 255, (height * 3 // 2, stride), dtype=np.uint8)
+    padded[:height, :width] = packed[:height]
+    for plane, top in ((0, height), (1, height + height // 4)):
+        chroma = packed[height:].reshape(2, height // 2, width // 2)[plane]
+        padded[top : top + height // 4].reshape(height // 2, stride // 2)[:, : width // 2] = chroma
+    return padded
+
+
+@pytest.mark.parametrize("stride", [96, 128])
+def test_gray_is_the_y_plane_without_its_padding(stride: int) -> None:
+    bgr = cv2.GaussianBlur(RNG.integers(0, 255, (64, 96, 3), dtype=np.uint8), (0, 0), 3)
+    layout = Layout(width_px=96, height_px=64, stride=stride)
+    gray = unpack(planes(bgr, stride), layout, color=False)
+    assert gray.shape == (64, 96)
+    assert gray.flags.c_contiguous
+    assert np.array_equal(gray, cv2.cvtColor(bgr, cv2.COLOR_BGR2YUV_I420)[:64])
+
+
+@pytest.mark.parametrize("stride", [96, 128])
+def test_color_comes_back_as_it_went_in(stride: int) -> None:
+    bgr = cv2.GaussianBlur(RNG.integers(0, 255, (64, 96, 3), dtype=np.uint8), (0, 0), 6)
+    back = unpack(planes(bgr, stride), Layout(width_px=96, height_px=64, stride=stride), color=True)
+    assert back.shape == (64, 96, 3)
+    assert np.abs(back.astype(int) - bgr).mean() < 3
+
+
+def boottime_ns(monotonic_s: float) -> int:
+    asleep = time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
+    return round((monotonic_s + asleep) * 1e9)
+
+
+def test_the_sensor_decides_when_a_picture_was_taken_and_gaps_show_in_the_number() -> None:
+    clock, now = FrameClock(50.0, even=True), time.monotonic()
+    taken = [now + offset for offset in (0.0, 0.0201, 0.0399, 0.1199, 0.14)]
+    placed = [clock.place(boottime_ns(each), each + 0.015) for each in taken]
+    assert [index for index, _ in placed] == [0, 1, 2, 6, 7]
+    assert [at_s for _, at_s in placed] == pytest.approx(taken, abs=1e-4)
+
+
+def test_a_trigger_leaves_no_gaps() -> None:
+    clock, now = FrameClock(50.0, even=False), time.monotonic()
+    assert [clock.place(boottime_ns(now + each), now + each + 0.01)[0] for each in (0.0, 3.0, 3.5)] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("taken_ns", [None, 5_000_000, 2**62])
+def test_a_stamp_of_another_clock_is_replaced_by_the_arrival(taken_ns: int | None) -> None:
+    clock, now = FrameClock(50.0, even=True), 1_000.0
+    assert [clock.place(taken_ns, now + each) for each in (0.0, 0.02)] == [(0, now), (1, pytest.approx(now + 0.02))]
+
+
+def test_time_never_runs_backwards() -> None:
+    clock, now = FrameClock(50.0, even=True), 1_000.0
+    (_, first), (index, second) = clock.place(None, now), clock.place(None, now - 0.5)
+    assert second > first
+    assert index == 1
+
+
+EVERYTHING = dict.fromkeys(("AeEnable", "AnalogueGain", "ExposureTime", "FrameDurationLimits"), (0, 1, 0))
+
+
+def test_exposure_gain_and_spacing_are_fixed() -> None:
+    assert controls(PicameraSource(fps=40.0, exposure_us=1500, gain=2.0), EVERYTHING) == {
+        "FrameDurationLimits": (25000, 25000),
+        "ExposureTime": 1500,
+        "AnalogueGain": 2.0,
+        "AeEnable": False,
+    }
+    assert controls(PicameraSource(fps=40.0, exposure_us=0, gain=0.0, triggered=True), EVERYTHING) == {}
+
+
+def test_a_control_that_the_camera_does_not_have_is_left_out_and_said(caplog: pytest.LogCaptureFixture) -> None:
+    known = {"ExposureTime": (1, 2, 1)}
+    with caplog.at_level(logging.WARNING):
+        assert controls(PicameraSource(), known) == {"ExposureTime": 2000}
+    assert "has no control AnalogueGain" in caplog.text
+    assert "has no control FrameDurationLimits" in caplog.text
+
+
+@pytest.mark.skipif(importlib.util.find_spec("picamera2") is not None, reason="picamera2 is installed here")
+def test_without_picamera2_it_is_said_how_to_get_it() -> None:
+    with pytest.raises(SourceError, match=r"apt install python3-picamera2.*--system-site-packages") as caught:
+        open_source(PicameraSource())
+    assert "\n" not in str(caught.value)

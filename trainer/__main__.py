@@ -1,0 +1,115 @@
+"""`linegate-train`: `run` does it all, the other words are its steps. TensorFlow is loaded only by what needs it."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from trainer import __version__, recipe, source
+from trainer.errors import BadRecipe, Refused
+from trainer.run import Run
+
+STEPS = {
+    "train": "divide the data and train the float network",
+    "quantize": "convert the trained network into every variant",
+    "measure": "judge test parts with every variant; writes metrics.json",
+    "report": "write report.html from metrics.json",
+    "pack": "write the bundle for the device",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns 0 done, 1 failed, 78 mistakes in the recipe (2, usage, is argparse's)."""
+    asked = _parser().parse_args(arguments)
+    try:
+        _do(asked)
+    except Refused as error:
+        if asked.debug:
+            traceback.print_exc()
+        print(f"linegate-train: {error}", file=sys.stderr)
+        return 78 if isinstance(error, BadRecipe) else 1
+    except KeyboardInterrupt:
+        print("linegate-train: stopped by hand", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _do(asked: argparse.Namespace) -> None:
+    from trainer import steps
+
+    shelf = Path(asked.shelf) if asked.shelf else None
+    if asked.command in ("run", "train"):
+        run = _begun(asked)
+        if asked.command == "run":
+            steps.run(run, shelf or _shelf(run))
+        else:
+            steps.divide(run)
+            steps.train(run)
+        return
+    run = Run.open(_out(asked))
+    if asked.command == "pack":
+        steps.pack_bundle(run, shelf or _shelf(run))
+    else:
+        {"quantize": steps.quantize, "measure": steps.measure_all, "report": steps.write_report}[asked.command](run)
+
+
+def _begun(asked: argparse.Namespace) -> Run:
+    wanted = recipe.load(Path(asked.recipe)) if asked.recipe else recipe.Recipe(name=_name_of(asked.data))
+    if asked.good:
+        wanted = dataclasses.replace(wanted, good=tuple(asked.good))
+    out = Path(asked.out) if asked.out else Path("build") / wanted.name
+    if asked.data:
+        data = Path(asked.data)
+    elif wanted.rendered.crops:
+        print(f"data: {wanted.rendered.crops} crops from the simulator, seed {wanted.rendered.seed}", file=sys.stderr)
+        out.mkdir(parents=True, exist_ok=True)
+        data = source.rendered(wanted.rendered, out / "data")
+    else:
+        raise Refused("no data: give a folder with one folder of pictures per class, --data DIR")
+    if not data.is_dir():
+        raise Refused(f"{data}: there is no such folder; give one with a folder of pictures per class, --data DIR")
+    return Run.begin(out, data, wanted)
+
+
+def _out(asked: argparse.Namespace) -> Path:
+    if asked.out:
+        return Path(asked.out)
+    if asked.recipe:
+        return Path("build") / recipe.load(Path(asked.recipe)).name
+    raise Refused("which run? give the folder it was begun in, --out DIR")
+
+
+def _shelf(run: Run) -> Path | None:
+    return Path(run.recipe.shelf) if run.recipe.shelf else None
+
+
+def _name_of(data: str | None) -> str:
+    """A bundle's name from a folder's: what a folder may be called and a bundle may not becomes a dash."""
+    plain = "".join(
+        c if c.isascii() and (c.isalnum() or c in "_-") else "-" for c in Path(data or "parts").resolve().name
+    )
+    return plain.strip("-")[:64] or "parts"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="linegate-train", description="From a folder of pictures to an int8 bundle.")
+    parser.add_argument("--version", action="version", version=f"linegate-train {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, about in {"run": "all steps, from pictures to the bundle", **STEPS}.items():
+        each = commands.add_parser(name, help=about, description=about.capitalize() + ".")
+        each.add_argument("recipe", nargs="?", metavar="RECIPE", help="a recipe file; without it the defaults are used")
+        each.add_argument("--out", metavar="DIR", help="the run's folder (default: build/<name of the recipe>)")
+        if name in ("run", "train"):
+            each.add_argument("--data", metavar="DIR", help="a folder with one folder of pictures per class")
+            each.add_argument("--good", action="append", metavar="CLASS", help="a class that is good (may be repeated)")
+        each.add_argument("--shelf", metavar="DIR", help="place the bundle on this shelf of models and make it live")
+        each.add_argument("--debug", action="store_true", help="show where an error came from")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+"""What a line varies without making a part better or worse: pose, light, focus, noise."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.bundle import InputSpec, prepare
+from trainer.recipe import Augment
+
+Image = NDArray[np.uint8]
+
+
+def shrink(crop: Image, spec: InputSpec, times: float = 1.5) -> Image:
+    """A crop reduced to at most `times` the network's input, to keep in memory; never enlarged."""
+    height, width = crop.shape[:2]
+    factor = max(times * spec.height / height, times * spec.width / width)
+    if factor >= 1:
+        return crop
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    return np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def seen(crop: Image, spec: InputSpec) -> Image:
+    """What the network is shown of a crop on the device, as grey levels 0 to 255, shape `(height, width, channels)`."""
+    return (prepare(crop, spec)[0].view(np.uint8) ^ np.uint8(0x80)).view(np.uint8)
+
+
+def varied(crop: Image, spec: InputSpec, how: Augment, random: np.random.Generator) -> Image:
+    """One random variation of a crop, as the network is shown it: `(height, width, channels)` uint8."""
+    return relit(seen(moved(crop, how, random), spec), how, random)
+
+
+def moved(crop: Image, how: Augment, random: np.random.Generator) -> Image:
+    """Turned, mirrored, shifted and scaled; what comes in from outside repeats the crop's edge."""
+    if how.flip and random.random() < 0.5:
+        crop = np.ascontiguousarray(crop[:, ::-1])
+    height, width = crop.shape[:2]
+    angle = random.uniform(-how.rotation_deg, how.rotation_deg)
+    scale = 1 + random.uniform(-how.scale, how.scale)
+    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle, scale)
+    matrix[:, 2] += random.uniform(-how.shift, how.shift, 2) * (width, height)
+    turned = cv2.warpAffine(crop, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(turned, dtype=np.uint8)
+
+
+def relit(image: Image, how: Augment, random: np.random.Generator) -> Image:
+    """Other light, focus and sensor noise on a `(height, width, channels)` image; its shape stays."""
+    height, width, channels = image.shape
+    light = image.astype(np.float32) * np.float32(1 + random.uniform(-how.gain, how.gain))
+    light += np.float32(random.uniform(-how.offset, how.offset))
+    if how.gradient:
+        direction, depth = random.uniform(0, 2 * np.pi), random.uniform(0, how.gradient)
+        across = np.linspace(-1, 1, width, dtype=np.float32) * np.float32(depth * np.cos(direction))
+        down = np.linspace(-1, 1, height, dtype=np.float32) * np.float32(depth * np.sin(direction))
+        light += (across[None, :] + down[:, None])[:, :, None]
+    if how.blur_px and random.random() < 0.5:
+        light = _smeared(light, random.uniform(0, how.blur_px), random).reshape(height, width, channels)
+    if how.noise:
+        light += random.standard_normal(light.shape, dtype=np.float32) * np.float32(random.uniform(0, how.noise))
+    return np.asarray(np.clip(light + 0.5, 0, 255), dtype=np.uint8)
+
+
+def _smeared(light: NDArray[np.float32], extent_px: float, random: np.random.Generator) -> NDArray[np.float32]:
+    """Out of focus, or moved along one axis during the exposure."""
+    sigma = max(extent_px, 0.05)
+    across, down = random.choice([(sigma, sigma), (sigma * 1.5, 0.05), (0.05, sigma * 1.5)])
+    return np.asarray(cv2.GaussianBlur(light, (0, 0), sigmaX=float(across), sigmaY=float(down)), dtype=np.float32)
+
+
+def contact_sheet(crops: list[Image], spec: InputSpec, how: Augment, seed: int, columns: int = 8) -> Image:
+    """Each crop as it is, followed by variations of it, one row per crop: for people to look at."""
+    random = np.random.default_rng(seed)
+    rows = [[seen(crop, spec), *(varied(crop, spec, how, random) for _ in range(columns - 1))] for crop in crops]
+    return np.concatenate([np.concatenate(row, axis=1) for row in rows], axis=0)

@@ -1,0 +1,263 @@
+"""From a folder to a manifest of pictures, and from the manifest to a split that never tears a part apart."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.bundle import digest, readable_image
+from trainer import recipe as recipes
+from trainer.errors import Refused
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
+GOOD_NAMES = frozenset({"ok", "good", "normal", "pass", "okay", "io", "fine", "free", "ok_front", "no_defect"})
+PARTS = ("train", "validation", "test")
+FEWEST = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """One picture file."""
+
+    file: str
+    """Its path below the data folder, with `/`."""
+    label: str
+    group: str
+    """The physical part, with its near-copies: what a split may not tear apart."""
+    sha256: str
+    official: str = ""
+    """`train` or `test` where the data came divided, otherwise empty."""
+    split: str = ""
+
+    @property
+    def part(self) -> tuple[str, str]:
+        """What verdicts are counted over: one part, under one label."""
+        return self.group, self.label
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """All readable pictures of one folder."""
+
+    root: Path
+    pictures: tuple[Picture, ...]
+    unreadable: tuple[str, ...] = ()
+    grouped_by: str = "file"
+    """Where the groups come from: `groups.csv` or `file` (each picture its own part, copies joined)."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes, sorted."""
+        return tuple(sorted({each.label for each in self.pictures}))
+
+    def of(self, split: str) -> tuple[Picture, ...]:
+        """The pictures of `train`, `validation` or `test`."""
+        return tuple(each for each in self.pictures if each.split == split)
+
+    def fingerprint(self) -> str:
+        """One hash over every file's hash, label and group."""
+        lines = sorted(f"{each.sha256} {each.label} {each.group}\n" for each in self.pictures)
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def scan(root: Path) -> Dataset:
+    """Read a folder of classes, below `train/` and `test/` when there are such; raises `Refused`."""
+    if not root.is_dir():
+        raise Refused(f"{root}: there is no such folder; give the folder that holds one folder of pictures per class")
+    found: list[Picture] = []
+    unreadable: list[str] = []
+    for official, path in _files(root):
+        file = path.relative_to(root).as_posix()
+        try:
+            readable_image(path, 1)
+        except ValueError:
+            unreadable.append(file)
+            continue
+        found.append(Picture(file=file, label=path.parent.name, group=file, sha256=digest(path), official=official))
+    if not found:
+        kinds = " ".join(sorted(SUFFIXES))
+        raise Refused(f"{root}: holds no readable picture; it should hold one folder per class with files {kinds}")
+    listed = root / "groups.csv"
+    pictures = _listed_groups(listed, found) if listed.is_file() else found
+    data = Dataset(
+        root=root,
+        pictures=tuple(_joined_copies(pictures)),
+        unreadable=tuple(unreadable),
+        grouped_by="groups.csv" if listed.is_file() else "file",
+    )
+    if len(data.labels) < 2:
+        raise Refused(
+            f"{root}: holds one class only ({data.labels[0]!r}); add a folder of the other kind, good or defective"
+        )
+    return data
+
+
+def good_labels(labels: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...]:
+    """Which classes are good: as the recipe says, or guessed from their names; raises `Refused`."""
+    if wanted:
+        strange = [each for each in wanted if each not in labels]
+        if strange:
+            raise Refused(f"good: {strange[0]!r} is no class of the data; its classes are {', '.join(labels)}")
+        good = tuple(each for each in labels if each in wanted)
+    else:
+        good = tuple(each for each in labels if each.casefold() in GOOD_NAMES)
+        if not good:
+            raise Refused(
+                f"none of the classes {', '.join(labels)} is called ok, good or normal; "
+                "say which are good: `good: [NAME]` in the recipe, or --good NAME"
+            )
+    if len(good) == len(labels):
+        raise Refused(f"all classes ({', '.join(labels)}) are good; a class of defects is needed too")
+    return good
+
+
+def divide(data: Dataset, good: Sequence[str], wish: recipes.Split, seed: int) -> Dataset:
+    """Divide whole groups into train, validation and test, each class by its share; raises `Refused`."""
+    groups = _groups_by_label(data.pictures)
+    for side, labels in (("good", good), ("defective", [each for each in groups if each not in good])):
+        parts = sum(len(groups[each]) for each in labels)
+        if parts < FEWEST:
+            raise Refused(
+                f"{data.root}: has {parts} {side} part{'s' if parts != 1 else ''} ({', '.join(labels)}); "
+                f"at least {FEWEST} are needed, one each to train on, to set limits with and to test"
+            )
+    random = np.random.default_rng(seed)
+    place: dict[str, str] = {}
+    for label in sorted(groups):
+        order = [groups[label][i] for i in random.permutation(len(groups[label]))]
+        place |= dict(zip(order, _places(len(order), wish), strict=True))
+    _fill_gaps(place, groups, good)
+    return replace(data, pictures=tuple(replace(each, split=place[each.group]) for each in data.pictures))
+
+
+def divide_officially(data: Dataset, good: Sequence[str], wish: recipes.Split, seed: int) -> Dataset:
+    """The data's own train and test; validation is cut from its train, by group. Leaks are the data's own."""
+    train = replace(data, pictures=tuple(each for each in data.pictures if each.official == "train"))
+    share = recipes.Split(validation=wish.validation, test=0.05)
+    inner = {each.file: each.split for each in divide(train, good, share, seed).pictures}
+    place = {file: "validation" if split == "validation" else "train" for file, split in inner.items()}
+    return replace(data, pictures=tuple(replace(each, split=place.get(each.file, "test")) for each in data.pictures))
+
+
+def has_official(data: Dataset) -> bool:
+    """Whether the data came divided into train and test with every class in both."""
+    return all(
+        {each.label for each in data.pictures if each.official == side} == set(data.labels)
+        for side in ("train", "test")
+    )
+
+
+def save(data: Dataset, path: Path) -> None:
+    """Write the manifest with its split, one line per picture, and beside it nothing else."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["file", "label", "group", "split", "official", "sha256"])
+        writer.writerows([p.file, p.label, p.group, p.split, p.official, p.sha256] for p in data.pictures)
+
+
+def restore(path: Path, root: Path) -> Dataset:
+    """Read what `save` wrote; raises `Refused`."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            pictures = tuple(Picture(**row) for row in csv.DictReader(file))
+    except (OSError, TypeError, UnicodeDecodeError):
+        raise Refused(f"{path}: cannot be read; run the step `train` (or `run`) with this --out first") from None
+    return Dataset(root=root, pictures=pictures, grouped_by="split.csv")
+
+
+def pixels(data: Dataset, pictures: Iterable[Picture], channels: int) -> list[NDArray[np.uint8]]:
+    """Load pictures in full size, in order; raises `Refused` when one has vanished."""
+    try:
+        return [readable_image(data.root / each.file, channels) for each in pictures]
+    except ValueError as error:
+        raise Refused(f"{error}; the data has changed since it was divided: start again with `run`") from None
+
+
+def _files(root: Path) -> list[tuple[str, Path]]:
+    folders = sorted(each for each in root.iterdir() if each.is_dir() and not each.name.startswith("."))
+    divided = {each.name for each in folders} >= {"train", "test"}
+    sides = [(each.name, each) for each in folders if each.name in ("train", "test")] if divided else [("", root)]
+    return [
+        (side, path)
+        for side, top in sides
+        for folder in sorted(top.iterdir())
+        if folder.is_dir() and not folder.name.startswith(".")
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+    ]
+
+
+def _listed_groups(path: Path, found: list[Picture]) -> list[Picture]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error):
+        raise Refused(f"{path}: is no CSV text in UTF-8; write the columns group,label,file or remove it") from None
+    if rows and not {"group", "label", "file"} <= set(rows[0]):
+        raise Refused(f"{path}: needs the columns group,label,file; it has {','.join(map(str, rows[0]))}")
+    known = {(row.get("split") or "", row["label"], Path(row["file"]).name): row["group"] for row in rows}
+    grouped = []
+    for each in found:
+        name = Path(each.file).name
+        group = known.get((each.official, each.label, name)) or known.get(("", each.label, name))
+        if group is None:
+            raise Refused(f"{path}: does not name {each.file}; add its line, or remove groups.csv to have groups made")
+        grouped.append(replace(each, group=group))
+    return grouped
+
+
+def _joined_copies(pictures: Sequence[Picture]) -> list[Picture]:
+    """Byte-identical files share a group, whatever they are called."""
+    leader: dict[str, str] = {}
+
+    def lead(group: str) -> str:
+        while leader.get(group, group) != group:
+            group = leader[group]
+        return group
+
+    first: dict[str, str] = {}
+    for each in pictures:
+        one, other = lead(first.setdefault(each.sha256, each.group)), lead(each.group)
+        if one != other:
+            leader[other] = one
+    return [replace(each, group=lead(each.group)) for each in pictures]
+
+
+def _groups_by_label(pictures: Sequence[Picture]) -> dict[str, list[str]]:
+    """Each group once, under the label most of its pictures carry."""
+    labels: dict[str, Counter[str]] = defaultdict(Counter)
+    for each in pictures:
+        labels[each.group][each.label] += 1
+    groups: dict[str, list[str]] = defaultdict(list)
+    for group in sorted(labels):
+        groups[min(labels[group], key=lambda label: (-labels[group][label], label))].append(group)
+    return dict(groups)
+
+
+def _places(count: int, wish: recipes.Split) -> list[str]:
+    if count < FEWEST:
+        return ["train"] * count
+    test = max(1, math.floor(count * wish.test + 0.5))
+    validation = max(1, math.floor(count * wish.validation + 0.5))
+    while test + validation > count - 1:
+        test, validation = max(1, test - 1), max(1, validation - 1)
+    return ["test"] * test + ["validation"] * validation + ["train"] * (count - test - validation)
+
+
+def _fill_gaps(place: dict[str, str], groups: dict[str, list[str]], good: Sequence[str]) -> None:
+    """Many classes of one or two parts each would leave a side without any test: lend whole parts until none is."""
+    for side in (True, False):
+        mine = [group for label in sorted(groups) if (label in good) is side for group in groups[label]]
+        for split in PARTS:
+            if not any(place[group] == split for group in mine):
+                counts = Counter(place[group] for group in mine)
+                donor = max(PARTS, key=lambda name: counts[name])
+                place[next(group for group in mine if place[group] == donor)] = split

@@ -1,0 +1,239 @@
+"""A recipe: everything that decides a training run, frozen, and saved in the bundle that comes out of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from trainer.errors import BadRecipe
+
+
+def number(default: float, low: float, high: float) -> Any:
+    """A field that holds a number between `low` and `high`, both allowed."""
+    return field(default=default, metadata={"low": low, "high": high})
+
+
+def choice(default: str, *allowed: str) -> Any:
+    """A field that holds one of a few words."""
+    return field(default=default, metadata={"allowed": allowed})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendered:
+    """Pictures from the device's own simulator instead of a folder; `crops: 0` means a folder is given."""
+
+    crops: int = number(0, 0, 200_000)
+    seed: int = number(1, 0, 2**31 - 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """How parts are divided; whole parts, never single pictures."""
+
+    validation: float = number(0.2, 0.05, 0.5)
+    test: float = number(0.2, 0.05, 0.5)
+    official: bool = True
+    """Measure the data's own train/test folders too, when there are any, with a training of their own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """What the network sees."""
+
+    height_px: int = number(96, 16, 1024)
+    width_px: int = number(96, 16, 1024)
+    channels: int = number(1, 1, 3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """Which network, and how large."""
+
+    kind: str = choice("ds_cnn", "ds_cnn")
+    blocks: int = number(4, 1, 8)
+    width: int = number(16, 4, 128)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Augment:
+    """What varies on a line without making a part better or worse. Every value is the largest change either way."""
+
+    rotation_deg: float = number(180.0, 0.0, 180.0)
+    flip: bool = True
+    shift: float = number(0.04, 0.0, 0.5)
+    scale: float = number(0.06, 0.0, 0.5)
+    gain: float = number(0.2, 0.0, 0.9)
+    offset: float = number(20.0, 0.0, 120.0)
+    gradient: float = number(20.0, 0.0, 120.0)
+    blur_px: float = number(1.0, 0.0, 10.0)
+    noise: float = number(5.0, 0.0, 50.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """How long, how fast."""
+
+    epochs: int = number(30, 1, 2000)
+    steps: int = number(0, 0, 10_000)
+    """Batches per epoch; 0 takes as many as there are training pictures, at most 60."""
+    batch: int = number(32, 2, 1024)
+    learning_rate: float = number(0.003, 1e-6, 1.0)
+    weight_decay: float = number(0.0005, 0.0, 1.0)
+    smoothing: float = number(0.02, 0.0, 0.4)
+    """Label smoothing: keeps the logits small, so that one int8 step stays small too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Costs:
+    """What a wrong or a withheld verdict costs, in any one unit, and how often parts are defective."""
+
+    escape: float = number(20.0, 0.001, 1e9)
+    overkill: float = number(2.0, 0.001, 1e9)
+    review: float = number(0.5, 0.0001, 1e9)
+    defect_share: float = number(0.05, 0.0001, 0.9)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """One training run."""
+
+    name: str = "parts"
+    version: str = "1"
+    seed: int = number(1, 0, 2**31 - 1)
+    good: tuple[str, ...] = ()
+    """Which classes are good; empty: guessed from names such as ok, good, normal."""
+    shelf: str = ""
+    """A shelf of models on which the finished bundle is placed and made live; empty: none."""
+    rendered: Rendered = Rendered()
+    split: Split = Split()
+    input: Input = Input()
+    network: Network = Network()
+    augment: Augment = Augment()
+    training: Training = Training()
+    costs: Costs = Costs()
+
+
+def load(path: Path) -> Recipe:
+    """Read a recipe file; raises `BadRecipe` with every mistake in it."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BadRecipe(
+            [f"{path}: cannot be read ({error.strerror}); the shipped ones are in trainer/recipes"]
+        ) from None
+    except UnicodeDecodeError:
+        raise BadRecipe([f"{path}: is not UTF-8 text; save it as UTF-8"]) from None
+    return parse(text, str(path))
+
+
+def parse(text: str, origin: str = "recipe") -> Recipe:
+    """Read a recipe from text; `origin` is the name that mistakes begin with."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{origin}:{mark.line + 1}" if mark else origin
+        raise BadRecipe([f"{where}: is not YAML ({getattr(error, 'problem', None) or 'odd characters'})"]) from None
+    mistakes: list[str] = []
+    recipe = _section(Recipe, root, "", origin, mistakes) if root is not None else Recipe()
+    if recipe.split.validation + recipe.split.test > 0.8:
+        mistakes.append(f"{origin}: split: validation and test leave less than a fifth of the parts to train on")
+    if not mistakes and not _is_plain(recipe.name):
+        mistakes.append(f"{origin}: name: is {recipe.name!r}; allowed: letters, digits, - _ . (it becomes a folder)")
+    if mistakes:
+        raise BadRecipe(mistakes)
+    return recipe
+
+
+def dump(recipe: Recipe) -> str:
+    """The recipe as YAML, every key written out; `parse` reads it back equal."""
+    document = dataclasses.asdict(recipe, dict_factory=lambda pairs: {k: _listed(v) for k, v in pairs})
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+
+
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _is_plain(name: str) -> bool:
+    return (
+        0 < len(name) <= 64 and name[0] not in ".-" and all(c.isascii() and (c.isalnum() or c in "_.-") for c in name)
+    )
+
+
+def _section(kind: type, node: yaml.Node, path: str, origin: str, mistakes: list[str]) -> Any:
+    """Build one dataclass from a YAML mapping; on a mistake the default stays, so that later ones are found too."""
+    if not isinstance(node, yaml.MappingNode):
+        mistakes.append(f"{origin}:{node.start_mark.line + 1}: {path or 'recipe'}: must be a section with keys")
+        return kind()
+    hints = typing.get_type_hints(kind)
+    known = {each.name: each for each in dataclasses.fields(kind)}
+    values: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        key, where = str(key_node.value), f"{origin}:{key_node.start_mark.line + 1}: {path}{key_node.value}"
+        if key in values:
+            mistakes.append(f"{where}: is given twice; keep one")
+        elif key not in known:
+            mistakes.append(f"{where}: is not a known key{_nearest(key, list(known))}")
+        elif dataclasses.is_dataclass(hints[key]):
+            values[key] = _section(hints[key], value_node, f"{path}{key}.", origin, mistakes)
+        else:
+            try:
+                values[key] = _checked(known[key], hints[key], _plain(value_node))
+            except ValueError as problem:
+                mistakes.append(f"{where}: {problem}")
+    return kind(**values)
+
+
+def _plain(node: yaml.Node) -> Any:
+    loader = yaml.SafeLoader("")
+    try:
+        return loader.construct_object(node, deep=True)
+    except yaml.YAMLError:
+        raise ValueError("cannot be read; write a plain value") from None
+    finally:
+        loader.dispose()
+
+
+def _checked(each: dataclasses.Field[Any], hint: Any, value: Any) -> Any:
+    if hint is bool:
+        if not isinstance(value, bool):
+            raise ValueError(f"is {value!r}; allowed: true, false")
+        return value
+    if hint is str:
+        return _word(each, value)
+    if hint not in (int, float):
+        return _words(value)
+    low, high = each.metadata["low"], each.metadata["high"]
+    if isinstance(value, bool) or not isinstance(value, int | float) or (hint is int and value != int(value)):
+        raise ValueError(f"is {value!r}; allowed: {'whole ' if hint is int else ''}numbers from {low:g} to {high:g}")
+    if not low <= value <= high:
+        raise ValueError(f"is {value:g}; allowed: {low:g} to {high:g}")
+    return hint(value)
+
+
+def _word(each: dataclasses.Field[Any], value: Any) -> str:
+    allowed = each.metadata.get("allowed")
+    if allowed and value not in allowed:
+        raise ValueError(f"is {value!r}; allowed: {', '.join(allowed)}")
+    if not isinstance(value, str):
+        raise ValueError(f"is {value!r}, not text; put it in quotes")
+    return value
+
+
+def _words(value: Any) -> tuple[str, ...]:
+    words = [value] if isinstance(value, str) else value
+    if not isinstance(words, list) or not all(isinstance(each, str) for each in words):
+        raise ValueError(f"is {value!r}; allowed: a list of words (put yes, no and numbers in quotes)")
+    return tuple(words)
+
+
+def _nearest(word: str, allowed: list[str]) -> str:
+    close = difflib.get_close_matches(word, allowed, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; known here: {', '.join(allowed)}"

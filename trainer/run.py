@@ -1,0 +1,116 @@
+"""A run and the folder it lives in: what each step finds there and what it leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer import dataset, recipe
+from trainer.dataset import Dataset
+from trainer.errors import Refused
+from trainer.limits import Limits
+from trainer.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One recipe on one folder of data, with everything that came of it below `out`."""
+
+    out: Path
+    data: Path
+    recipe: Recipe
+
+    @classmethod
+    def begin(cls, out: Path, data: Path, wanted: Recipe) -> Run:
+        """Start a run in `out`, which is made when there is none."""
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Refused(f"{out}: cannot be made a folder ({error.strerror}); give another --out") from None
+        run = cls(out=out, data=data, recipe=wanted)
+        write(out / "recipe.yaml", recipe.dump(wanted))
+        write_json(out / "run.json", {"data": str(data.resolve())})
+        return run
+
+    @classmethod
+    def open(cls, out: Path) -> Run:
+        """Go on with a run that was begun in `out`; raises `Refused`."""
+        started = read_json(out / "run.json")
+        return cls(out=out, data=Path(started["data"]), recipe=recipe.load(out / "recipe.yaml"))
+
+    def part(self, kind: str) -> Part:
+        """`grouped`: the run itself; `official`: the same on the data's own division, in a folder below."""
+        return Part(kind=kind, folder=self.out if kind == "grouped" else self.out / kind, data=self.data)
+
+    def parts(self) -> list[Part]:
+        """Those that have been divided."""
+        return [part for part in map(self.part, ("grouped", "official")) if part.split.is_file()]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One training on one division of the data."""
+
+    kind: str
+    folder: Path
+    data: Path
+
+    @property
+    def split(self) -> Path:
+        """Which picture serves for what."""
+        return self.folder / "split.csv"
+
+    @property
+    def network(self) -> Path:
+        """The trained network, in float."""
+        return self.folder / "network.h5"
+
+    def converted(self, variant: str) -> Path:
+        """The file for the device."""
+        return self.folder / f"{variant}.tflite"
+
+    def pictures(self) -> Dataset:
+        """The manifest with its split; raises `Refused`."""
+        return dataset.restore(self.split, self.data)
+
+    def keep_outputs(self, outputs: dict[str, NDArray[np.generic]]) -> None:
+        """Save the outputs of every variant on every split, keyed `variant/split`."""
+        np.savez_compressed(self.folder / "outputs.npz", allow_pickle=False, **outputs)
+
+    def outputs(self) -> dict[str, NDArray[np.generic]]:
+        """What `keep_outputs` saved; raises `Refused`."""
+        try:
+            with np.load(self.folder / "outputs.npz") as kept:
+                return dict(kept)
+        except (OSError, ValueError):
+            raise Refused(f"{self.folder / 'outputs.npz'}: cannot be read; run the step `measure` first") from None
+
+    def limits(self) -> Limits:
+        """The operating point; raises `Refused`."""
+        return Limits(**read_json(self.folder / "limits.json"))
+
+
+def write(path: Path, text: str) -> None:
+    """Write a text file, all of it or nothing."""
+    fresh = path.with_name(f".{path.name}.fresh")
+    fresh.write_text(text, encoding="utf-8")
+    os.replace(fresh, path)
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write a JSON file, all of it or nothing."""
+    write(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file of a run; raises `Refused`."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise Refused(f"{path}: cannot be read; run the earlier steps (or `run`) with this --out first") from None

@@ -1,0 +1,52 @@
+"""Runs a converted file the way the device does: the device's runtime, one thread, one picture at a time."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import ai_edge_litert
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from numpy.typing import NDArray
+
+from trainer.quiet import quiet
+
+NAME = f"ai-edge-litert {ai_edge_litert.__version__}"
+KERNELS = "xnnpack"
+
+
+class Model:
+    """One `.tflite` file, ready to be asked."""
+
+    def __init__(self, source: Path | bytes, *, builtin: bool = False) -> None:
+        content = source if isinstance(source, bytes) else source.read_bytes()
+        kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES if builtin else OpResolverType.AUTO
+        with quiet():
+            self._interpreter = Interpreter(model_content=content, num_threads=1, experimental_op_resolver_type=kernels)
+            self._interpreter.allocate_tensors()
+        self._input = self._interpreter.get_input_details()[0]
+        self._output = self._interpreter.get_output_details()[0]
+        self.bytes = len(content)
+
+    def raw(self, picture: NDArray[np.uint8]) -> NDArray[np.generic]:
+        """The outputs for one `(height, width, channels)` picture of grey levels: int8 steps, or float logits."""
+        whole = self._input["dtype"] is np.int8
+        given = (picture ^ np.uint8(0x80)).view(np.int8) if whole else picture.astype(np.float32)
+        self._interpreter.set_tensor(self._input["index"], given[None])
+        self._interpreter.invoke()
+        return np.asarray(self._interpreter.get_tensor(self._output["index"])[0])
+
+    def outputs(self, pictures: NDArray[np.uint8]) -> NDArray[np.generic]:
+        """One row of outputs per picture."""
+        return np.stack([self.raw(each) for each in pictures])
+
+    def latency_ms(self, picture: NDArray[np.uint8], rounds: int = 50) -> float:
+        """Median time of one bare call, one thread."""
+        self.raw(picture)
+        spent = []
+        for _ in range(rounds):
+            began = time.perf_counter()
+            self._interpreter.invoke()
+            spent.append(time.perf_counter() - began)
+        return 1000 * float(np.median(spent))

@@ -1,0 +1,293 @@
+"""A training run, read from top to bottom. Each step takes what the one before left in the run's folder."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer import baselines, card, dataset, measure, pack, report
+from trainer.augment import seen
+from trainer.errors import Refused
+from trainer.limits import Limits, choose, evidence
+from trainer.run import Part, Run, read_json, write, write_json
+
+CHOSEN = "int8_ptq"
+SPLITS = ("train", "validation", "test")
+REPRESENTATIVE = 200
+
+
+def run(run: Run, shelf: Path | None) -> None:
+    """Everything, in order."""
+    divide(run)
+    train(run)
+    quantize(run)
+    measure_all(run)
+    write_report(run)
+    pack_bundle(run, shelf)
+
+
+def divide(run: Run) -> None:
+    """Read the folder and decide which part serves for what."""
+    data = dataset.scan(run.data)
+    good = dataset.good_labels(data.labels, run.recipe.good)
+    say(f"data: {len(data.pictures)} pictures, {len({p.group for p in data.pictures})} parts (by {data.grouped_by})")
+    for file in data.unreadable:
+        say(f"  left out, not readable: {file}")
+    _divided(run.part("grouped"), dataset.divide(data, good, run.recipe.split, run.recipe.seed))
+    if run.recipe.split.official and dataset.has_official(data):
+        official = dataset.divide_officially(data, good, run.recipe.split, run.recipe.seed)
+        _divided(run.part("official"), official)
+    facts = {"labels": data.labels, "good": good, "grouped_by": data.grouped_by, "unreadable": data.unreadable}
+    write_json(run.out / "data.json", {**facts, "fingerprint": data.fingerprint()})
+
+
+def train(run: Run) -> None:
+    """Train one float network per division of the data."""
+    from trainer import fit
+
+    labels, _ = classes_of(run)
+    for part in _divisions(run):
+        say(f"train: {run.recipe.network.kind}, split {part.kind}")
+        trained = fit.train(run.recipe, part.pictures(), labels)
+        trained.model.save_weights(part.network)
+        write_json(part.folder / "history.json", {"seconds": round(trained.seconds, 1), "epochs": trained.history})
+
+
+def quantize(run: Run) -> None:
+    """Convert each network into every variant."""
+    from trainer import fit, network, quantize
+
+    labels, _ = classes_of(run)
+    for part in _divisions(run):
+        model = network.build(run.recipe.network, run.recipe.input, len(labels))
+        _load_weights(model, part.network)
+        data, spec = part.pictures(), fit.input_spec(run.recipe)
+        shown = fit.stack(data, "train", spec)
+        wanted = fit.classes(data.of("train"), labels)
+        sample = quantize.representative_of(shown, wanted, REPRESENTATIVE, run.recipe.seed)
+        for variant in quantize.VARIANTS:
+            content = quantize.convert(model, variant, sample)
+            part.converted(variant).write_bytes(content)
+            say(f"quantize: {part.kind} {variant} {len(content) / 1000:.1f} kB")
+
+
+def measure_all(run: Run) -> None:
+    """Ask every variant about every picture, set the limits on validation parts, count on test parts."""
+    from trainer import fit, quantize, runtime
+
+    labels, good = classes_of(run)
+    spec = fit.input_spec(run.recipe)
+    metrics: dict[str, Any] = {variant: {} for variant in quantize.VARIANTS}
+    metrics["baselines"] = {}
+    for part in _divisions(run):
+        data = part.pictures()
+        shown = {split: fit.stack(data, split, spec) for split in SPLITS}
+        models = {variant: runtime.Model(_content(part, variant)) for variant in quantize.VARIANTS}
+        _, steps = quantize.check(_content(part, CHOSEN))
+        outputs = {
+            f"{variant}/{split}": _in_steps(model.outputs(shown[split]), steps.scale)
+            for variant, model in models.items()
+            for split in ("validation", "test")
+        }
+        part.keep_outputs(outputs)
+        limits = _limits(run, data, outputs[f"{CHOSEN}/validation"], labels, good, steps.scale)
+        write_json(part.folder / "limits.json", _plain(limits))
+        for variant, model in models.items():
+            asked = outputs[f"{variant}/test"]
+            metrics[variant][part.kind] = {
+                **measure.assess(data.of("test"), asked, labels, good, limits),
+                "bytes": model.bytes,
+                "latency_ms": round(model.latency_ms(shown["test"][0]), 4),
+                "against_float32": measure.disagreement(
+                    outputs["float32/test"], asked, _columns(labels, good), limits.cut_steps
+                ),
+            }
+        metrics["baselines"][part.kind] = baselines.measure(
+            (shown["train"], data.of("train")), (shown["test"], data.of("test")), good, run.recipe.seed
+        )
+        _say_measured(part, metrics[CHOSEN][part.kind], metrics["baselines"][part.kind])
+    write_json(run.out / "metrics.json", metrics)
+
+
+def write_report(run: Run) -> None:
+    """The page for people."""
+    write(run.out / "report.html", _report(run))
+    say(f"report: {run.out / 'report.html'}")
+
+
+def pack_bundle(run: Run, shelf: Path | None) -> None:
+    """The folder for the device, placed on a shelf when one is named."""
+    from trainer import fit, quantize, runtime
+
+    labels, good = classes_of(run)
+    part, spec = run.part("grouped"), fit.input_spec(run.recipe)
+    content, limits, data = _content(part, CHOSEN), part.limits(), part.pictures()
+    _, steps = quantize.check(content)
+    asked = part.outputs()[f"{CHOSEN}/test"]
+    wanted = fit.classes(data.of("test"), labels)
+    chosen = pack.golden_choice(wanted, evidence(asked, _columns(labels, good)))
+    pictures = data.of("test")
+    shown = [seen(each, spec) for each in dataset.pixels(data, [pictures[i] for i in chosen], spec.channels)]
+    fast, plain = runtime.Model(content), runtime.Model(content, builtin=True)
+    answers = [np.asarray(fast.raw(each), dtype=np.int8) for each in shown]
+    apart = max(
+        int(np.abs(a.astype(int) - plain.raw(p).astype(int)).max()) for a, p in zip(answers, shown, strict=True)
+    )
+    facts = read_json(run.out / "data.json")
+    contents = pack.Contents(
+        recipe=run.recipe,
+        model=content,
+        labels=labels,
+        good=good,
+        input=spec,
+        output=steps,
+        limits=limits,
+        golden=tuple((f"{i}.png", p, a) for i, (p, a) in enumerate(zip(shown, answers, strict=True))),
+        tolerance_steps=min(32, max(8, 3 * apart)),
+        runtime=runtime.NAME,
+        kernels=runtime.KERNELS,
+        operations=quantize.operations(content),
+        reference=_reference(data, part.outputs(), spec, labels, good),
+        fingerprint=facts["fingerprint"],
+        metrics=_short(read_json(run.out / "metrics.json")),
+        report=_report(run),
+        card=card.build(run.recipe, labels, good, read_json(run.out / "metrics.json"), facts["fingerprint"]),
+    )
+    bundle = pack.pack(contents, run.out)
+    say(f"bundle: {bundle.folder}")
+    if shelf is not None:
+        say(f"live on the shelf: {pack.place(bundle, shelf)}")
+
+
+def classes_of(run: Run) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """All labels, and the good ones among them; raises `Refused` before the data was read."""
+    facts = read_json(run.out / "data.json")
+    return tuple(facts["labels"]), tuple(facts["good"])
+
+
+def say(line: str) -> None:
+    """Tell the person at the terminal how far it is."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def _divided(part: Part, data: dataset.Dataset) -> None:
+    part.folder.mkdir(parents=True, exist_ok=True)
+    dataset.save(data, part.split)
+    counts = {split: (len({p.part for p in data.of(split)}), len(data.of(split))) for split in SPLITS}
+    said = ", ".join(f"{split} {parts} parts in {pictures} pictures" for split, (parts, pictures) in counts.items())
+    say(f"split {part.kind}: {said}")
+
+
+def _divisions(run: Run) -> list[Part]:
+    parts = run.parts()
+    if not parts:
+        raise Refused(f"{run.out}: holds no split.csv; run the step `train` (or `run`) with this --out first")
+    return parts
+
+
+def _content(part: Part, variant: str) -> bytes:
+    try:
+        return part.converted(variant).read_bytes()
+    except OSError:
+        raise Refused(f"{part.converted(variant)}: cannot be read; run the step `quantize` first") from None
+
+
+def _load_weights(model: Any, path: Path) -> None:
+    try:
+        model.load_weights(path)
+    except (OSError, ValueError):
+        raise Refused(f"{path}: is no network of this recipe; run the step `train` first") from None
+
+
+def _columns(labels: Sequence[str], good: Sequence[str]) -> NDArray[np.bool_]:
+    return np.array([each in good for each in labels], dtype=bool)
+
+
+def _in_steps(outputs: NDArray[np.generic], scale: float) -> NDArray[np.generic]:
+    """Float logits on the scale of the int8 ones, so that one operating point serves every variant."""
+    return outputs if outputs.dtype == np.int8 else np.asarray(outputs / np.float32(scale))
+
+
+def _limits(
+    run: Run,
+    data: dataset.Dataset,
+    outputs: NDArray[np.generic],
+    labels: Sequence[str],
+    good: Sequence[str],
+    scale: float,
+) -> Limits:
+    held = measure.fuse(data.of("validation"), evidence(outputs, _columns(labels, good)), good)
+    return choose(held.steps, held.defective, run.recipe.costs, scale)
+
+
+def _plain(limits: Limits) -> dict[str, Any]:
+    return {
+        "pass_steps": limits.pass_steps,
+        "reject_steps": limits.reject_steps,
+        "temperature": limits.temperature,
+        "clamped": limits.clamped,
+    }
+
+
+def _say_measured(part: Part, got: dict[str, Any], look_ups: dict[str, Any]) -> None:
+    at = got["at_limits"]
+    say(
+        f"measure {part.kind}, {CHOSEN}, {got['parts']} parts never trained on: "
+        f"balanced accuracy {got['balanced_accuracy']}, escapes {report.rate_text(got['escape_rate'])}, "
+        f"overkill {report.rate_text(got['overkill_rate'])}"
+    )
+    say(
+        f"  at the limits: escapes {at['escape_rate']['count']}, overkill {at['overkill_rate']['count']}, "
+        f"review {at['review_rate']['count']}"
+    )
+    say("  without seeing defects: " + ", ".join(f"{k} {v['balanced_accuracy']}" for k, v in look_ups.items()))
+
+
+def _report(run: Run) -> str:
+    labels, good = classes_of(run)
+    part = run.part("grouped")
+    data, limits = part.pictures(), part.limits()
+    steps = evidence(part.outputs()[f"{CHOSEN}/test"], _columns(labels, good))
+    counts = [
+        (label, *(len({p.part for p in data.of(split) if p.label == label}) for split in SPLITS)) for label in labels
+    ]
+    return report.build(
+        run.recipe,
+        read_json(run.out / "metrics.json"),
+        counts,
+        good,
+        measure.fuse(data.of("test"), steps, good),
+        limits,
+    )
+
+
+def _reference(
+    data: dataset.Dataset,
+    outputs: dict[str, NDArray[np.generic]],
+    spec: Any,
+    labels: Sequence[str],
+    good: Sequence[str],
+) -> dict[str, Any]:
+    """What good parts of the validation split look like, for the device to notice drift by."""
+    from trainer import fit
+
+    shown = fit.stack(data, "validation", spec)
+    fine = np.array([each.label in good for each in data.of("validation")], dtype=bool)
+    steps = evidence(outputs[f"{CHOSEN}/validation"], _columns(labels, good))[fine]
+    flat = shown[fine].reshape(int(fine.sum()), -1).astype(np.float64)
+    signals = {"brightness": flat.mean(axis=1), "contrast": flat.std(axis=1), "evidence_steps": steps}
+    return {
+        "pictures": int(fine.sum()),
+        **{name: {"mean": round(float(v.mean()), 3), "std": round(float(v.std()), 3)} for name, v in signals.items()},
+    }
+
+
+def _short(metrics: dict[str, Any]) -> dict[str, Any]:
+    """The figures that travel in the manifest: those of the variant that travels."""
+    wanted = ("accuracy", "precision", "recall", "f1", "escape_rate", "overkill_rate", "at_limits", "parts", "pictures")
+    return {split: {key: got[key] for key in wanted} for split, got in metrics[CHOSEN].items()}
