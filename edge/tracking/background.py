@@ -19,6 +19,11 @@ QUIET = (1.5, 0.8, 0.8)
 """The least spread to count with, in grey levels of luma and of each colour difference."""
 EVERY, RATE = 8, 0.1
 """The belt's picture follows every so many looks, by this share."""
+SAMPLE = np.s_[4::9, 4::9]
+FEW = 20
+"""The exposure is read from this grid of pixels, if so many of them show belt."""
+DOUBTFUL = 30.0
+"""Evidence from which on a pixel is not asked about the exposure."""
 SCENERY, SETTLED = 1.3, 200
 """Pictures of belt that pass before something that never changes is scenery; and a count for that."""
 SPREAD_OF_QUANTILE = 2.6
@@ -47,18 +52,23 @@ class EmptyBelt:
         self._seen: dict[int, Image] = {}
         self._free: NDArray[np.uint8] = np.ones(stack.shape[1:3], dtype=np.uint8)
         self._turn = 0
+        self._sample_size = self._empty[0][SAMPLE].shape[::-1]
         self._former: Image | None = None
         self._still: NDArray[np.uint8] = np.zeros(stack.shape[1:3], dtype=np.uint8)
         self._position = self._owed = 0.0
         self._refresh()
 
-    def evidence(self, look: Image) -> tuple[Image, Image]:
-        """`(evidence, level)`: 0 to 255 for how surely a pixel is no belt; and the luma at the usual exposure."""
+    def evidence(self, look: Image, before: Float) -> tuple[Image, Image]:
+        """`(evidence, level)`: 0 to 255 for how surely a pixel is no belt; and the luma at the usual exposure.
+
+        `before` is the evidence gathered so far, half as fine: where it is high, the exposure is not read.
+        """
+        free = cv2.resize(before, self._sample_size, interpolation=cv2.INTER_NEAREST) < DOUBTFUL
         planes = cv2.split(look) if look.ndim == 3 else (look,)
         total: Image | None = None
         level = planes[0]
         for channel, plane in enumerate(planes):
-            exposed = self._exposed(np.asarray(plane, dtype=np.uint8), channel)
+            exposed = self._exposed(np.asarray(plane, dtype=np.uint8), channel, free)
             if channel == 0:
                 level = exposed
             beyond = cv2.subtract(cv2.absdiff(exposed, self._flat[channel]), self._low[channel])
@@ -95,26 +105,22 @@ class EmptyBelt:
             same = cv2.compare(cv2.absdiff(seen, self._former), self._low[0], cv2.CMP_LE)
             still = cv2.bitwise_and(cv2.add(self._still, due), same)
             self._still = np.asarray(still, dtype=np.uint8)
-            self._free[self._still >= SETTLED] = 1
+            settled = cv2.threshold(self._still, SETTLED - 1, 1, cv2.THRESH_BINARY)[1]
+            self._free = np.asarray(cv2.max(self._free, settled), dtype=np.uint8)
         self._former = seen
 
-    def absorb(self, mask: NDArray[np.uint8]) -> None:
-        """Take the latest look for the empty belt where `mask` is not 0: there is scenery, not a part."""
-        for channel, seen in self._seen.items():
-            np.copyto(self._empty[channel], seen, where=mask > 0)
-        self._refresh()
-
-    def _exposed(self, plane: Image, channel: int) -> Image:
+    def _exposed(self, plane: Image, channel: int, free: NDArray[np.bool_]) -> Image:
         """The plane as it would be at the exposure and white balance of the empty belt."""
-        seen, empty = plane[3::6, 3::6].astype(np.float32), self._empty[channel][3::6, 3::6]
-        free = self._free[3::6, 3::6] > 0
+        seen, empty = plane[SAMPLE][free], self._samples[channel][free]
         if channel:
-            shift = np.median((empty - seen)[free]) if free.sum() > 20 else 0.0
-            return np.asarray(cv2.convertScaleAbs(plane, alpha=1.0, beta=float(shift)), dtype=np.uint8)
-        useful = free & (empty > 16) & (seen < 250)
-        if useful.sum() <= 20:
+            if len(seen) < FEW:
+                return plane
+            shift = _middle(empty - seen)
+            return np.asarray(cv2.add(plane, shift) if shift >= 0 else cv2.subtract(plane, -shift), dtype=np.uint8)
+        useful = (empty > 16) & (seen < 250)
+        if np.count_nonzero(useful) < FEW:
             return plane
-        gain = float(np.clip(np.median(empty[useful] / np.maximum(seen[useful], 1)), 0.3, 3.0))
+        gain = float(np.clip(_middle(empty[useful] / np.maximum(seen[useful], 1)), 0.3, 3.0))
         return np.asarray(cv2.convertScaleAbs(plane, alpha=gain), dtype=np.uint8)
 
     def _refresh(self) -> None:
@@ -122,7 +128,14 @@ class EmptyBelt:
         spread = [np.maximum(each, QUIET[channel]) for channel, each in enumerate(self._spread)]
         self._low = [np.asarray(cv2.convertScaleAbs(each, alpha=FAINT), dtype=np.uint8) for each in spread]
         self._slope = [np.clip(16 * 255 / ((PLAIN - FAINT) * each), 1, 255).astype(np.uint8) for each in spread]
+        self._samples = [each[SAMPLE] for each in self._empty]
         self.profile = profiles(self._flat[0])
+
+
+def _middle(values: Float) -> float:
+    """The median, without the ceremony of `np.median`."""
+    half = len(values) // 2
+    return float(np.partition(values, half)[half])
 
 
 def _aligned(stack: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -131,8 +144,7 @@ def _aligned(stack: NDArray[np.uint8]) -> NDArray[np.uint8]:
     out = stack.copy()
     for index, look in enumerate(stack):
         small = look[::4, ::4].astype(np.float32)
-        gain = float(np.median(middle[..., 0] + 1) / np.median(small[..., 0] + 1))
-        gain = float(np.median((middle[..., 0] + 1) / (small[..., 0] + 1))) if gain > 0 else 1.0
+        gain = float(np.median((middle[..., 0] + 1) / (small[..., 0] + 1)))
         out[index, ..., 0] = cv2.convertScaleAbs(look[..., 0], alpha=gain)
         for channel in range(1, stack.shape[3]):
             shift = float(np.median(middle[..., channel] - small[..., channel]))

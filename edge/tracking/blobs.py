@@ -16,12 +16,19 @@ LITTLE, MUCH = 60.0, 140.0
 """Evidence (0 to 255) that a shape reaches out to, and that it must hold somewhere."""
 OWN = 0.4
 """A shape ends where the evidence falls below this share of its own."""
-NECK = 0.7
-"""Two parts touch where the shape is narrower than this share of the thinner one."""
+NECK, DEEP_NECK = 0.75, 0.5
+"""Two parts touch where a shape is narrower than this share of its thickness: once the usual size is known, and before."""
+LUMP = 1.35
+"""Only what is larger than the usual part by this factor may be several parts."""
 CRUMB = 0.25
 """What is smaller than this share of its neighbour, or of the usual part, is no part."""
 THIN = 0.35
-"""What is thinner than this share of the usual part is a seam or a scratch of the belt."""
+"""What is thinner than this share of the usual part is a seam, a scratch of the belt or a reflection."""
+HOLE = 0.05
+"""Holes are filled up to the size of the usual part, or to this share of the picture while that is unknown."""
+
+
+SQUARE, WIDE = np.ones((3, 3), np.uint8), np.ones((5, 5), np.uint8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +58,8 @@ class Usual:
 
     area: float = 0.0
     thickness: float = 0.0
+    settled: bool = False
+    """Whether enough parts were seen to rely on it for cutting."""
     smallest: float = 4.0
     """What is shorter than this on its longer side is no part."""
 
@@ -84,38 +93,43 @@ def split(group: Group, evidence: Evidence, usual: Usual) -> list[Blob]:
     inside: Mask = np.zeros((bottom - top, right - left), dtype=np.uint8)
     cv2.drawContours(inside, [group.contour], 0, 255, cv2.FILLED, offset=(-left, -top))
     here = cv2.bitwise_and(evidence[top:bottom, left:right], evidence[top:bottom, left:right], mask=inside)
+    hole = usual.area if usual.settled else HOLE * evidence.size
     found: list[Blob] = []
     for _ in range(3):
         level = float(here.max())
         if level < MUCH:
             break
         strong = cv2.threshold(here, max(LITTLE, OWN * level), 255, cv2.THRESH_BINARY)[1].astype(np.uint8)
-        shapes = _filled(strong)
-        for shape, x, y in shapes:
+        solid = _solid(strong, hole, usual.thickness)
+        for shape, x, y in _pieces(solid):
             found.extend(each for each in _cut(shape, left + x, top + y, usual) if _is_part(each, usual))
-        taken = cv2.dilate(strong, np.ones((5, 5), np.uint8))
-        for shape, x, y in shapes:
-            window = taken[y : y + shape.shape[0], x : x + shape.shape[1]]
-            np.maximum(window, shape, out=window)
+        taken = cv2.dilate(cv2.max(strong, solid), WIDE)
         here = cv2.bitwise_and(here, here, mask=cv2.bitwise_not(taken))
     largest = max((each.area for each in found), default=0)
     return [each for each in found if each.area >= CRUMB * largest]
 
 
-def _filled(strong: Mask) -> list[tuple[Mask, int, int]]:
-    """Each outline in a mask as a solid shape without thin tails, with the place of its corner."""
-    closed = cv2.morphologyEx(strong, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
-    contours, _ = cv2.findContours(closed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+def _solid(strong: Mask, hole: float, thickness: float) -> Mask:
+    """The mask with its holes filled up to `hole` pixels, and without anything thin."""
+    grown = cv2.copyMakeBorder(strong, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    closed = cv2.morphologyEx(grown, cv2.MORPH_CLOSE, SQUARE)
+    contours, tree = cv2.findContours(closed, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    for index, contour in enumerate(contours):
+        if tree[0][index][3] >= 0 and cv2.contourArea(contour) <= hole:
+            cv2.drawContours(closed, contours, index, 255, cv2.FILLED)
+    side = max(3, round(THIN * thickness))
+    opened = cv2.morphologyEx(closed, cv2.MORPH_OPEN, np.ones((side, side), np.uint8))
+    return np.ascontiguousarray(opened[1:-1, 1:-1], dtype=np.uint8)
+
+
+def _pieces(solid: Mask) -> list[tuple[Mask, int, int]]:
+    """Each connected piece as its own little mask, with the place of its corner."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(solid, connectivity=4)
     found: list[tuple[Mask, int, int]] = []
-    for contour in contours:
-        left, top, width, height = cv2.boundingRect(contour)
-        if min(width, height) < 3:
-            continue
-        solid: Mask = np.zeros((height + 2, width + 2), dtype=np.uint8)
-        cv2.drawContours(solid, [contour], 0, 255, cv2.FILLED, offset=(1 - left, 1 - top))
-        opened = cv2.morphologyEx(solid, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))[1:-1, 1:-1]
-        if opened.any():
-            found.append((np.ascontiguousarray(opened, dtype=np.uint8), left, top))
+    for each in range(1, count):
+        left, top, width, height = (int(stats[each][i]) for i in range(4))
+        own = labels[top : top + height, left : left + width] == each
+        found.append((own.astype(np.uint8) * np.uint8(255), left, top))
     return found
 
 
@@ -125,18 +139,35 @@ def _cut(shape: Mask, left: int, top: int, usual: Usual) -> list[Blob]:
     depth = cv2.distanceTransform(padded, cv2.DIST_L2, 3)
     deepest = float(depth.max())
     whole = [_blob(shape, left, top, 2 * deepest)]
-    if usual.area and whole[0].area < 1.3 * usual.area:
+    if usual.settled and whole[0].area < LUMP * usual.area:
         return whole
-    count, cores = cv2.connectedComponents((depth > NECK * deepest).astype(np.uint8))
-    if count <= 2:
+    cores, count = _cores(np.asarray(depth, np.float32), NECK if usual.settled else DEEP_NECK)
+    if count < 2:
         return whole
-    markers = np.asarray(cores, dtype=np.int32)
-    markers[padded == 0] = count
+    markers = cores.copy()
+    markers[padded == 0] = count + 1
     grown = cv2.watershed(cv2.cvtColor(padded, cv2.COLOR_GRAY2BGR), markers)[1:-1, 1:-1]
-    pieces = [np.where(grown == each, 255, 0).astype(np.uint8) for each in range(1, count)]
+    pieces = [np.where(grown == each, 255, 0).astype(np.uint8) for each in range(1, count + 1)]
     blobs = [_blob(piece, left, top, 2 * float(depth[cores == i + 1].max())) for i, piece in enumerate(pieces)]
-    least = max(CRUMB * max(each.area for each in blobs), 0.4 * usual.area)
-    return blobs if all(each.area >= least for each in blobs) else whole
+    least = max(CRUMB * max(each.area for each in blobs), 0.4 * usual.area if usual.settled else 0.0)
+    long_enough = all(max(each.right - each.left, each.bottom - each.top) >= usual.smallest for each in blobs)
+    return blobs if long_enough and all(each.area >= least for each in blobs) else whole
+
+
+def _cores(depth: Evidence, neck: float) -> tuple[NDArray[np.int32], int]:
+    """Label the inner parts of a shape that hang together only by necks; `(labels, how many)`."""
+    deepest = float(depth.max())
+    best: tuple[NDArray[np.int32], int] = np.zeros(depth.shape, dtype=np.int32), 1
+    for share in (0.95, 0.8, 0.65, 0.5):
+        level = share * neck * deepest
+        count, labels = cv2.connectedComponents((depth > level).astype(np.uint8))
+        peaks = [float(depth[labels == each].max()) for each in range(1, count)]
+        sure = [each for each, peak in enumerate(peaks, start=1) if level <= neck * peak]
+        if len(sure) > best[1]:
+            renamed = np.zeros(count, dtype=np.int32)
+            renamed[sure] = np.arange(1, len(sure) + 1)
+            best = renamed[labels], len(sure)
+    return best
 
 
 def _is_part(blob: Blob, usual: Usual) -> bool:

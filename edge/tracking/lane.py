@@ -75,7 +75,7 @@ class Lane:
 
     def update(self, moment: Moment) -> list[Part]:
         """Take one look; give the parts that are settled by it."""
-        evidence, level = self._empty.evidence(moment.look)
+        evidence, level = self._empty.evidence(moment.look, self._unrolled.evidence)
         profile = motion.profiles(level) - self._empty.profile
         passed_s = moment.at_s - self._path[-1][0] if self._path else 0.0
         self._unrolled.move(self._pace.step(profile, passed_s) / COARSE)
@@ -99,8 +99,6 @@ class Lane:
         parts = [self._part(each.blob, (), VANISHED) for each in gone if self._was_coming(each)]
         for each in sorted(self._sightings.current, key=lambda each: -each.blob.center[0]):
             if each.stuck:
-                self._empty.absorb(self._mask(each.blob))
-                self._unrolled.forget(each.blob)
                 self._sightings.drop(each)
             elif self._has_crossed(each):
                 self._unrolled.claim(each.blob)
@@ -122,11 +120,16 @@ class Lane:
         return each.travels and each.looks >= 2 * FEWEST_LOOKS and whole and place < self._gate
 
     def _usual(self) -> Usual:
-        if len(self._sizes) < 3:
+        """What the parts handed out were like, and before there are any, those on the way."""
+        sizes = list(self._sizes) or [
+            (each.blob.area, each.blob.thickness) for each in self._sightings.current if each.travels
+        ]
+        if not sizes:
             return Usual(smallest=self._smallest)
         return Usual(
-            area=median(area for area, _ in self._sizes),
-            thickness=median(thickness for _, thickness in self._sizes),
+            area=median(area for area, _ in sizes),
+            thickness=median(thickness for _, thickness in sizes),
+            settled=len(self._sizes) >= 3,
             smallest=self._smallest,
         )
 
@@ -136,15 +139,9 @@ class Lane:
         busy = cv2.dilate(cv2.max(shown, self._unrolled.claimed), np.ones((3, 3), np.uint8))
         for each in self._sightings.current:
             left, right = max(0, each.blob.left + self._unrolled.whole - 2), each.blob.right + self._unrolled.whole + 2
-            if right > 0 and each.travels:
+            if right > 0 and not each.stuck:
                 busy[max(0, each.blob.top - 2) : each.blob.bottom + 2, left:right] = 255
         return self._large(np.asarray(busy, np.uint8))
-
-    def _mask(self, blob: Blob) -> NDArray[np.uint8]:
-        mask = np.zeros_like(self._unrolled.claimed)
-        left = max(0, blob.left + self._unrolled.whole)
-        mask[blob.top : blob.bottom, left : max(0, blob.right + self._unrolled.whole)] = 255
-        return self._large(mask)
 
     def _large(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return np.asarray(cv2.resize(mask, self._sight.size, interpolation=cv2.INTER_NEAREST), np.uint8)

@@ -18,6 +18,12 @@ BANDS = 12
 LAGS = (1, 2, 4)
 NOTICED = 4.5
 """A band has changed when it changed by more grey levels than this (a mean over many pixels hardly flickers)."""
+MOST_COLUMNS = 64
+"""So many places along the belt are enough to measure a shift."""
+FEW_CHANGES = 40
+"""With fewer changed places than this it is asked whether the belt may stand still."""
+KEY_PX = 4.0
+"""A look is compared with the one before which the belt has not moved farther than about this."""
 SLOWEST = 0.3
 """Speeds below this, in small pixels per frame, are not told from standing still while learning."""
 
@@ -25,7 +31,7 @@ SLOWEST = 0.3
 def profiles(small: Image) -> Profiles:
     """Average across the belt within bands: what is left is quick to shift and compare along it."""
     plane = small[..., 0] if small.ndim == 3 else small
-    height, width = plane.shape
+    height = plane.shape[0]
     bands = min(BANDS, height)
     rows = height // bands
     parts = [cv2.reduce(plane[i * rows : (i + 1) * rows], 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S) for i in range(bands)]
@@ -105,86 +111,94 @@ def _changed(change: Profiles) -> Profiles:
 
 
 class Pace:
-    """Follows the belt frame by frame; `usual` is its learned speed in small pixels per second."""
+    """Follows the belt frame by frame; `usual` is its learned speed in small pixels per second.
+
+    Each look is compared with an earlier one from which the belt has moved some pixels, so that fractions of a
+    pixel do not add up and a belt that stands still does not creep.
+    """
 
     def __init__(self, usual: float) -> None:
         self.usual = usual
         self._now = usual
-        self._before: Profiles | None = None
-        self._trust: Profiles = np.ones((BANDS, 1), dtype=np.float32)
+        self._key: Profiles | None = None
+        self._since_key = 0.0
+        self._trust: Profiles = np.ones((1, 1), dtype=np.float32)
 
     def step(self, profile: Profiles, passed_s: float) -> float:
         """How far the belt moved since the last look, in small pixels, signed.
 
         `profile` is that of the look with the empty belt taken off.
         """
-        before, self._before = self._before, profile
-        if before is None or passed_s <= 0:
-            return 0.0
-        if self._trust.shape[0] != profile.shape[0]:
+        key = self._key
+        if key is None or passed_s <= 0:
+            self._key, self._since_key = profile, 0.0
             self._trust = np.ones((profile.shape[0], 1), dtype=np.float32)
-        found = self._found(before, profile, passed_s)
-        if found is None:
+            return 0.0
+        total = self._found(key, profile, passed_s)
+        if total is None:
             self._now += 0.2 * (self.usual - self._now)
+            self._key, self._since_key = profile, 0.0
             return self._now * passed_s
-        speed = found / passed_s
+        moved = total - self._since_key
+        self._since_key = total
+        if abs(total) >= KEY_PX:
+            self._key, self._since_key = profile, 0.0
+        speed = moved / passed_s
         self._now += 0.6 * (speed - self._now)
         if speed > 0.3 * self.usual:
             self.usual += 0.05 * (speed - self.usual)
-        return found
+        return moved
 
-    def _found(self, before: Profiles, now: Profiles, passed_s: float) -> float | None:
-        difference = np.abs(now - before)
+    def _found(self, key: Profiles, now: Profiles, passed_s: float) -> float | None:
+        """The shift that turns `key` into `now`; `None` when nothing tells."""
+        difference = np.abs(now - key)
         changed = difference > NOTICED
         count = int(np.count_nonzero(changed))
-        if count < 0.2 * self._foreseen(before, passed_s):
+        if count < FEW_CHANGES and count < 0.2 * self._foreseen(key, passed_s):
             return 0.0
         if count < 4:
             return None
         columns = np.flatnonzero(changed.any(axis=0))
-        if len(columns) > 96:
-            columns = columns[:: len(columns) // 96 + 1]
+        if len(columns) > MOST_COLUMNS:
+            columns = columns[:: len(columns) // MOST_COLUMNS + 1]
         weights = changed[:, columns] * self._trust
         shifts = self._candidates(passed_s, now.shape[1])
-        sources = columns[None, :] - shifts[:, None]
-        inside = ((sources >= 0) & (sources < now.shape[1])).astype(np.float32)
-        shifted = before[:, np.clip(sources, 0, now.shape[1] - 1)]
-        wrong = np.abs(now[:, None, columns] - shifted) * inside * weights[:, None, :]
-        seen = np.einsum("bc,kc->bk", weights, inside)
+        sources = columns - shifts[:, None]
+        inside = (sources >= 0) & (sources < now.shape[1])
+        wrong = np.abs(now[:, None, columns] - key.take(sources, axis=1, mode="clip"))
+        wrong *= weights[:, None, :]
+        wrong *= inside
         by_band = wrong.sum(axis=2)
-        heard = seen.sum(axis=0)
+        heard = inside @ weights.sum(axis=0)
+        total = float(weights.sum())
         costs = by_band.sum(axis=0) / np.maximum(heard, 1e-6)
-        costs[heard < 0.3 * weights.sum()] = np.inf
-        expected = self._now * passed_s
+        costs[heard < 0.3 * total] = np.inf
+        expected = self._since_key + self._now * passed_s
         best = int(np.argmin(costs * (1 + 0.1 * np.abs(shifts - expected) / (abs(expected) + 4))))
         still = (difference[:, columns] * weights).sum(axis=1)
-        if not np.isfinite(costs[best]) or costs[best] > 0.6 * still.sum() / max(1e-6, float(weights.sum())):
+        if not costs[best] <= 0.6 * still.sum() / max(1e-6, total):
             return None
-        self._learn_trust(by_band[:, best] / np.maximum(seen[:, best], 1e-6), still, weights)
+        self._learn_trust(by_band[:, best], still)
         return float(shifts[best]) + _vertex(costs, shifts, best)
 
-    def _learn_trust(
-        self, wrong: NDArray[np.float32], still: NDArray[np.float32], weights: NDArray[np.float32]
-    ) -> None:
+    def _learn_trust(self, wrong: NDArray[np.floating], still: NDArray[np.floating]) -> None:
         """Bands whose changes the motion does not explain (shaking rails, people) lose their say."""
-        heavy = weights.sum(axis=1)
-        spoke = heavy > 1
-        explained = np.clip(1 - wrong / np.maximum(still / np.maximum(heavy, 1e-6), 1e-6), 0.05, 1)
-        self._trust[spoke, 0] += 0.05 * (explained[spoke] - self._trust[spoke, 0])
+        spoke = still > 2 * NOTICED
+        explained = np.minimum(1, np.maximum(0.05, 1 - wrong[spoke] / still[spoke]))
+        self._trust[spoke, 0] += 0.05 * (explained - self._trust[spoke, 0])
 
-    def _foreseen(self, before: Profiles, passed_s: float) -> int:
+    def _foreseen(self, key: Profiles, passed_s: float) -> int:
         """How many places would have changed had the belt gone on."""
-        step = int(min(max(2, round(self._now * passed_s), round(self.usual * passed_s)), before.shape[1] - 1))
-        would = np.abs(before[:, step:] - before[:, :-step]) > NOTICED
-        count = int(np.count_nonzero(would))
+        step = int(min(max(2, round(self._now * passed_s), round(self.usual * passed_s)), key.shape[1] - 1))
+        count = int(np.count_nonzero(np.abs(key[:, step:] - key[:, :-step]) > NOTICED))
         return count if count >= 10 else 0
 
     def _candidates(self, passed_s: float, along: int) -> NDArray[np.intp]:
-        """Shifts to try: near the latest speed, near the usual one, and near a standstill."""
-        near = [(self._now * passed_s, 2 + 0.3 * abs(self._now * passed_s)), (0.0, 2.0)]
-        near.append((self.usual * passed_s, 2 + 0.35 * self.usual * passed_s))
+        """Shifts to try: as far as the latest speed leads, the usual one, and a standstill."""
+        latest, usual = self._now * passed_s, self.usual * passed_s
         wanted: set[int] = set()
-        for middle, reach in near:
+        for step, reach in ((latest, 1.5 + 0.3 * abs(latest)), (0.0, 1.0), (usual, 0.35 * usual)):
+            middle = self._since_key + step
             wanted.update(range(int(np.floor(middle - reach)), int(np.ceil(middle + reach)) + 1))
         limit = int(0.8 * along)
         return np.array(sorted(each for each in wanted if -limit <= each <= limit), dtype=np.intp)
@@ -196,4 +210,4 @@ def _vertex(costs: NDArray[np.floating], shifts: NDArray[np.intp], best: int) ->
         return 0.0
     left, middle, right = (float(costs[best + i]) for i in (-1, 0, 1))
     bend = left - 2 * middle + right
-    return float(np.clip(0.5 * (left - right) / bend, -0.5, 0.5)) if np.isfinite(bend) and bend > 0 else 0.0
+    return min(0.5, max(-0.5, 0.5 * (left - right) / bend)) if 0 < bend < np.inf else 0.0

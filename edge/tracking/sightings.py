@@ -12,6 +12,9 @@ PROVEN = 6.0
 STUCK = 0.35
 """A patch that stood still while the belt moved by this share of the picture is scenery."""
 FEWEST_LOOKS = 3
+LOOKED_AGAIN = (2, 6, 14, 30, 62)
+"""A patch that seems unchanged is cut into parts anew after so many searches, for its evidence ripens."""
+NEIGHBOURS = tuple((along, across) for along in (0, -1, 1) for across in (0, -1, 1))
 PATIENCE = 6
 """Looks for which a part may be out of sight before it counts as gone."""
 
@@ -53,19 +56,21 @@ class Sightings:
     def look(self, usual: Usual) -> list[Sighting]:
         """Bring everything up to date; gives the sightings that have gone for good."""
         whole = self.unrolled.whole
-        kept, changed = self._compared(groups(self.unrolled.evidence, usual))
-        old = [each for each in self.current if not any(each in known.sightings for known in kept)]
+        kept, changed, ages = self._compared(groups(self.unrolled.evidence, usual))
+        same = {id(each) for known in kept for each in known.sightings}
+        old = [each for each in self.current if id(each) not in same]
         used: list[Sighting] = []
         for group in changed:
             blobs = [blob.moved(-whole) for blob in split(group, self.unrolled.evidence, usual)]
             fresh = [blob for blob in blobs if self.unrolled.claimed_share(blob) < 0.4]
             taken = [self._continued(blob, old, used) for blob in fresh]
-            kept.append(_Known(rectangle=group.rectangle, whole=whole, sightings=taken))
+            kept.append(_Known(rectangle=group.rectangle, whole=whole, sightings=taken, age=ages.get(id(group), 0)))
         self._known = kept
         seen = [each for known in kept for each in known.sightings]
         for each in seen:
             self._judge(each)
-        return self._missed([each for each in old if each not in seen], seen)
+        found = {id(each) for each in seen}
+        return self._missed([each for each in old if id(each) not in found], seen)
 
     def drop(self, sighting: Sighting) -> None:
         """Forget a sighting that has been handed out or turned out to be scenery."""
@@ -73,31 +78,36 @@ class Sightings:
         for known in self._known:
             known.sightings = [each for each in known.sightings if each is not sighting]
 
-    def refresh(self, sighting: Sighting) -> None:
-        """Look again at the patch of this sighting next time."""
-        self._known = [known for known in self._known if not any(each is sighting for each in known.sightings)]
-
-    def _compared(self, found: list[Group]) -> tuple[list[_Known], list[Group]]:
+    def _compared(self, found: list[Group]) -> tuple[list[_Known], list[Group], dict[int, int]]:
         """Patches that look as they did, and those that do not."""
+        by_place: dict[tuple[int, int], _Known] = {}
+        for known in self._known:
+            left = known.rectangle[0] + self.unrolled.whole - known.whole
+            by_place[left, known.rectangle[1]] = known
         kept: list[_Known] = []
         changed: list[Group] = []
+        ages: dict[int, int] = {}
         for group in found:
-            known = next((each for each in self._known if self._same(each, group)), None)
-            if known is None or known.age >= 5:
+            known = self._same(by_place, group)
+            if known is None or known.age in LOOKED_AGAIN:
                 changed.append(group)
+                ages[id(group)] = known.age + 1 if known else 0
             else:
-                known.age += 1
                 kept.append(known)
-        return kept, changed
+                known.age += 1
+        return kept, changed, ages
 
-    def _same(self, known: _Known, group: Group) -> bool:
-        moved = self.unrolled.whole - known.whole
+    def _same(self, by_place: dict[tuple[int, int], _Known], group: Group) -> _Known | None:
         left, top, right, bottom = group.rectangle
-        was = known.rectangle
         if left <= 0 or right >= self.unrolled.evidence.shape[1]:
-            return False
-        along = abs(left - was[0] - moved) <= 1 and abs(right - was[2] - moved) <= 1
-        return along and abs(top - was[1]) <= 1 and abs(bottom - was[3]) <= 1
+            return None
+        for key in NEIGHBOURS:
+            known = by_place.get((left + key[0], top + key[1]))
+            if known is not None:
+                was_right = known.rectangle[2] + self.unrolled.whole - known.whole
+                if abs(right - was_right) <= 1 and abs(bottom - known.rectangle[3]) <= 1:
+                    return known
+        return None
 
     def _continued(self, blob: Blob, old: list[Sighting], used: list[Sighting]) -> Sighting:
         """The sighting that this blob is the next look at, or a new one that inherits from what was there."""

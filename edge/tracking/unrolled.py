@@ -42,8 +42,8 @@ class Unrolled:
         self._fresh = step
         if not step:
             return
-        self.evidence = _shifted(self.evidence, step)
-        self.claimed = _shifted(self.claimed, step)
+        _shift(self.evidence, step)
+        _shift(self.claimed, step)
         if self.whole - step < self._farthest:
             # The belt had gone back: what came into the picture again may have been handed out before.
             for blob in self._claims:
@@ -62,11 +62,6 @@ class Unrolled:
         """Mark a blob as a part that has been handed out."""
         self._claims.append(blob)
         self._paint(blob)
-
-    def forget(self, blob: Blob) -> None:
-        """Take the evidence away where something turned out to be no part."""
-        window, shape = self._window(self.evidence, blob)
-        window[shape > 0] = 0
 
     def claimed_share(self, blob: Blob) -> float:
         """How much of a blob lies on parts that have been handed out, 0 to 1."""
@@ -93,10 +88,11 @@ class Unrolled:
         return layer[blob.top : blob.bottom, begin:end], blob.shape[:, begin - left : end - left]
 
 
-def _shifted(layer: NDArray[Any], step: int) -> NDArray[Any]:
-    out = np.zeros_like(layer)
+def _shift(layer: NDArray[Any], step: int) -> None:
+    """Move everything in a layer `step` columns along; what is uncovered becomes 0."""
     if step > 0:
-        out[:, step:] = layer[:, :-step]
+        layer[:, step:] = layer[:, :-step].copy()
+        layer[:, :step] = 0
     else:
-        out[:, :step] = layer[:, -step:]
-    return out
+        layer[:, :step] = layer[:, -step:].copy()
+        layer[:, step:] = 0
