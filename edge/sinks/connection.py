@@ -8,7 +8,6 @@ from __future__ import annotations
 import select
 import socket
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +51,8 @@ class Connection:
         self._settings = settings
         self._prefix = prefix
         self._newest = VERSIONS[version] == paho.MQTTv5
+        self.woken = False
+        """The waker was heard by the latest `turn`; whoever gave it reads it empty."""
         self.requests: list[Request] = []
         """What was asked of us and is not answered yet; whoever answers removes it."""
         self._on_way: dict[int, tuple[Letter, float]] = {}
@@ -135,9 +136,7 @@ class Connection:
         reading = [own] if waker is None else [own, waker]
         writing = [own] if self._client.want_write() else []
         readable, writable, _ = select.select(reading, writing, [], 0.0 if buffered else timeout_s)
-        if waker in readable:
-            with suppress(BlockingIOError):
-                waker.recv(4096)  # type: ignore[union-attr]
+        self.woken = waker in readable
         code = self._client.loop_read() if buffered or own in readable else OK
         if code == OK and writable:
             code = self._client.loop_write()

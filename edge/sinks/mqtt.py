@@ -186,6 +186,12 @@ class MqttPublisher:
             self._tell_back()
         try:
             self._send(connection)
+            if connection.woken:
+                # Sent first and emptied second: every system call gives up the interpreter, which a busy thread
+                # then keeps for a while. What came before the emptying is looked for once more.
+                with suppress(BlockingIOError):
+                    self._ear.recv(4096)
+                self._send(connection)
             self._settle()
         except SinkDown as error:
             self._complain("journal", f"{error}; sending waits")
