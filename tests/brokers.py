@@ -87,23 +87,24 @@ class Mosquitto:
 
 
 class Listener:
-    """A second client, as a PLC gateway is one: remembers every message in the order of arrival."""
+    """A second client, as a PLC gateway is one: remembers every message in the order of arrival.
 
-    def __init__(
-        self, port: int, topic: str = "linegate/#", configure: Callable[[paho.Client], None] | None = None
-    ) -> None:
+    With a `client_id` the broker keeps messages for it while it is away. It may be entered again.
+    """
+
+    def __init__(self, port: int, topic: str = "linegate/#", *, client_id: str = "") -> None:
         self.messages: list[paho.MQTTMessage] = []
+        self._port = port
         self._subscribed = threading.Event()
-        self._client = paho.Client(paho.CallbackAPIVersion.VERSION2)
+        self._client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id, clean_session=not client_id)
         self._client.reconnect_delay_set(0.05, 0.2)  # type: ignore[arg-type]
         self._client.on_connect = lambda client, *_: client.subscribe(topic, qos=1)
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._client.on_message = lambda _client, _data, message: self.messages.append(message)
-        if configure:
-            configure(self._client)
-        self._client.connect("127.0.0.1", port, 60)
 
     def __enter__(self) -> Self:
+        self._subscribed.clear()
+        self._client.connect("127.0.0.1", self._port, 60)
         self._client.loop_start()
         assert self._subscribed.wait(10)
         return self
@@ -114,9 +115,14 @@ class Listener:
         self._client.disconnect()
         self._client.loop_stop()
 
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Say something to the station."""
+        self._client.publish(topic, payload, qos=1)
+
     def on(self, name: str) -> list[Any]:
         """The documents that came on the topic whose last part is `name`."""
-        return [json.loads(each.payload) for each in list(self.messages) if each.topic.endswith("/" + name)]
+        ending = "/" + name
+        return [json.loads(each.payload) for each in list(self.messages) if each.topic.endswith(ending)]
 
     def sequences(self) -> list[int]:
         """Of all verdicts that came, repeated ones included."""

@@ -443,6 +443,21 @@ def test_the_back_off_is_1_2_4_5_5_seconds(tmp_path: Path, monkeypatch: pytest.M
     journal.close()
 
 
+def test_a_verdict_that_waited_too_long_for_its_receiver_expires(tmp_path: Path, broker: Mosquitto) -> None:
+    listener = Listener(broker.port, client_id="gateway")
+    with listener:
+        pass
+    with running(tmp_path, broker.port, expiry_s=1) as line:
+        line.append(3)
+        eventually(lambda: line.journal.acknowledged == 3)
+        time.sleep(1.6)
+        line.append(2)
+        eventually(lambda: line.journal.acknowledged == 5)
+        with listener:
+            eventually(lambda: len(listener.sequences()) >= 2)
+    assert listener.sequences() == [4, 5]
+
+
 def test_the_hosts_password_is_read_anew_at_each_connect(tmp_path: Path) -> None:
     (tmp_path / "users").write_text("")
     subprocess.run(["mosquitto_passwd", "-b", str(tmp_path / "users"), "cam1", "new"], check=True, timeout=10)

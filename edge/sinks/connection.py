@@ -14,8 +14,11 @@ from typing import Any
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from edge import config
+from edge.sinks.commands import Request
 from edge.sinks.credentials import password, tls_context
 from edge.sinks.outbox import Letter
 from edge.sinks.trouble import Lost, from_broker, from_connect
@@ -25,6 +28,9 @@ PATIENCE_S = 5.0
 
 VERSIONS = {"MQTT 5": paho.MQTTv5, "MQTT 3.1.1": paho.MQTTv311}
 """In the order to try them: only MQTT 5 says why something was refused."""
+
+LARGEST_BYTES = 64 * 1024
+"""A broker that speaks MQTT 5 keeps larger packets away from us."""
 
 OK = MQTTErrorCode.MQTT_ERR_SUCCESS
 
@@ -45,6 +51,9 @@ class Connection:
         """Raises `edge.config.ConfigError` when the password or the TLS files cannot be used."""
         self._settings = settings
         self._prefix = prefix
+        self._newest = VERSIONS[version] == paho.MQTTv5
+        self.requests: list[Request] = []
+        """What was asked of us and is not answered yet; whoever answers removes it."""
         self._on_way: dict[int, tuple[Letter, float]] = {}
         self._answers: list[Answer] = []
         self._refusal: tuple[int, str] | None = None
@@ -60,6 +69,7 @@ class Connection:
         client.on_publish = self._heard_puback
         client.on_disconnect = self._heard_disconnect
         client.on_log = self._heard_complaint
+        client.on_message = self._heard_request
         client.will_set(f"{prefix}/{will.topic}", will.payload, qos=1, retain=will.retain)
         if settings.username:
             client.username_pw_set(settings.username, password(settings))
@@ -70,7 +80,8 @@ class Connection:
     def open(self) -> None:
         """Connect and wait for the broker's word."""
         try:
-            self._client.connect(self._settings.host, self._settings.port, self._settings.keepalive_s)
+            address = self._settings.host, self._settings.port, self._settings.keepalive_s
+            self._client.connect(*address, properties=self._greeting())
             self._socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except (OSError, ValueError) as error:
             raise from_connect(error) from None
@@ -80,6 +91,8 @@ class Connection:
                 raise Lost("takes connections but does not answer; it may be frozen, restart it")
             self.turn(None, 0.1)
         self._client.on_log = None  # it costs time for every packet
+        if self._settings.commands:
+            self._client.subscribe(f"{self._prefix}/command/resend", qos=1)
 
     @property
     def room(self) -> int:
@@ -93,10 +106,27 @@ class Connection:
 
     def send(self, letter: Letter) -> None:
         """Put a letter on its way; the answer comes out of `turn`."""
-        sent = self._client.publish(f"{self._prefix}/{letter.topic}", letter.payload, qos=1, retain=letter.retain)
+        topic, properties = f"{self._prefix}/{letter.topic}", self._properties(letter)
+        sent = self._client.publish(topic, letter.payload, qos=1, retain=letter.retain, properties=properties)
         if sent.rc != OK:
             raise self._lost()
         self._on_way[sent.mid] = letter, time.monotonic()
+
+    def _greeting(self) -> Properties | None:
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.MaximumPacketSize = LARGEST_BYTES
+        return properties if self._newest else None
+
+    def _properties(self, letter: Letter) -> Properties | None:
+        expires = letter.sequence and self._settings.expiry_s
+        if not self._newest or not (letter.correlation or expires):
+            return None
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        if letter.correlation:
+            properties.CorrelationData = letter.correlation
+        if expires:
+            properties.MessageExpiryInterval = self._settings.expiry_s
+        return properties
 
     def turn(self, waker: socket.socket | None, timeout_s: float) -> list[Answer]:
         """Wait for the network or for `waker`, do what there is to do, give the answers that came."""
@@ -159,6 +189,12 @@ class Connection:
     def _heard_puback(self, _client: Any, _data: Any, mid: int, reason: Any, _properties: Any) -> None:
         letter, _ = self._on_way.pop(mid)
         self._answers.append(Answer(letter=letter, code=reason.value, text=str(reason)))
+
+    def _heard_request(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
+        """A retained one would be carried out again at every connect, so it is not heard at all."""
+        if not message.retain:
+            correlation = getattr(message.properties, "CorrelationData", b"")
+            self.requests.append(Request(payload=message.payload, correlation=correlation))
 
     def _heard_disconnect(self, _client: Any, _data: Any, flags: Any, reason: Any, _properties: Any) -> None:
         """paho gives 0 for a reason without properties, which is why 0 says nothing."""

@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from threading import Event
-from typing import Any
+from typing import Any, Protocol
 
 from edge import config
 from edge.domain import SinkDown
+from edge.sinks.commands import Desk, Kept
 from edge.sinks.connection import VERSIONS, Answer, Connection
 from edge.sinks.credentials import password, tls_context
 from edge.sinks.outbox import Ledger, Letter, Outbox, encoded
@@ -54,6 +55,10 @@ def topic_prefix(template: str, station: config.Station) -> str:
     return prefix
 
 
+class Journal(Ledger, Kept, Protocol):
+    """What a publisher needs of the journal."""
+
+
 class MqttPublisher:
     """Sends what the journal holds. `run` is the body of a thread; the other methods may be called from any thread.
 
@@ -63,7 +68,7 @@ class MqttPublisher:
     """
 
     def __init__(
-        self, settings: config.Mqtt, station: config.Station, journal: Ledger, on_up: Callable[[bool], None]
+        self, settings: config.Mqtt, station: config.Station, journal: Journal, on_up: Callable[[bool], None]
     ) -> None:
         self._settings = settings
         self._client_id = f"linegate-{station.site}-{station.line}-{station.station}"
@@ -73,6 +78,7 @@ class MqttPublisher:
         self._where = f"broker {settings.host}:{settings.port}"
         self._journal = journal
         self._outbox = Outbox(journal)
+        self._desk = Desk(journal)
         self._on_up = on_up
         self._sayings: queue.SimpleQueue[tuple[str, Mapping[str, Any], bool]] = queue.SimpleQueue()
         self._ear, self._bell = socket.socketpair()
@@ -185,6 +191,12 @@ class MqttPublisher:
             self._complain("journal", f"{error}; sending waits")
             self._hold_until_s = time.monotonic() + HOLD_S
         self._hear(connection.turn(self._ear, timeout_s))
+        self._answer(connection)
+
+    def _answer(self, connection: Connection) -> None:
+        while connection.requests:
+            if not self._outbox.answer(self._desk.answer(connection.requests.pop(0))):
+                self._complain("requests", "brings more requests than can be answered; some are left out")
 
     def _send(self, connection: Connection) -> None:
         held = time.monotonic() < self._hold_until_s

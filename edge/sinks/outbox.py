@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,6 +16,7 @@ from edge.message import Record, as_replayed
 
 EVENTS_KEPT = 100
 READ_AHEAD = 64
+ANSWERS_WAITING = 8
 
 
 class Ledger(Protocol):
@@ -47,7 +48,9 @@ class Letter:
     payload: bytes
     retain: bool = False
     sequence: int = 0
-    """Of a verdict; 0 for everything else."""
+    """Of a verdict; 0 for everything else, and for verdicts that were asked for again."""
+    correlation: bytes = b""
+    """In a reply: what tells the asker, in MQTT 5, which request it belongs to."""
 
 
 class Outbox:
@@ -68,6 +71,7 @@ class Outbox:
         self._unsaid: dict[str, Letter] = {}
         self._events: deque[Letter] = deque(maxlen=EVENTS_KEPT)
         self._events_on_way: deque[Letter] = deque()
+        self._answers: deque[Iterator[Letter]] = deque()
 
     def say(self, topic: str, document: Mapping[str, Any], *, retain: bool) -> None:
         """Something other than a verdict; a retained topic holds its latest value only."""
@@ -77,8 +81,19 @@ class Outbox:
         else:
             self._events.append(letter)
 
+    def answer(self, letters: Iterator[Letter]) -> bool:
+        """Letters to send while no new verdict waits; False when too many answers wait already."""
+        if len(self._answers) >= ANSWERS_WAITING:
+            return False
+        self._answers.append(letters)
+        return True
+
     def connected(self) -> None:
-        """A connection begins: retained values are said again, unacknowledged verdicts are sent again."""
+        """A connection begins: retained values are said again, unacknowledged verdicts are sent again.
+
+        Answers are forgotten: whoever asked gets no reply and asks again.
+        """
+        self._answers.clear()
         if self._interrupted:
             self._replay_until = max(self._replay_until, self._ledger.last_sequence)
         self._interrupted = False
@@ -107,7 +122,16 @@ class Outbox:
         if self._events:
             self._events_on_way.append(self._events[0])
             return self._events.popleft()
-        return self._next_verdict() if verdicts else None
+        return (self._next_verdict() or self._next_answer()) if verdicts else None
+
+    def _next_answer(self) -> Letter | None:
+        while self._answers:
+            letters = self._answers.popleft()
+            letter = next(letters, None)
+            if letter is not None:
+                self._answers.appendleft(letters)
+                return letter
+        return None
 
     def _next_verdict(self) -> Letter | None:
         if not self._waiting:
