@@ -41,7 +41,7 @@ def decide(board: StatusBoard, number: int, decision: Decision) -> None:
 
 
 def fed() -> StatusBoard:
-    """A board that has seen a simulated belt until three parts had passed the gate; its clock stands still after that."""
+    """A board that has seen a simulated belt until three parts had passed the gate; then its clock stands still."""
     config = SimulatorSource(seed=3, defect_share=0.5)
     simulator = Simulator(config, paced=False)
     about = About(

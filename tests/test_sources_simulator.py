@@ -149,6 +149,13 @@ def test_a_limited_story_ends_with_an_empty_belt() -> None:
     assert simulator.truth(0.9).count == 3
 
 
+def test_a_belt_without_parts_stays_empty() -> None:
+    simulator = Simulator(SMALL, paced=False, parts=0)
+    frames = list(simulator.frames(threading.Event()))
+    assert len(frames) > 30
+    assert simulator.truth().count == 0
+
+
 def test_a_late_taker_loses_frames_but_not_the_beat() -> None:
     frames = Simulator(SMALL, paced=True).frames(threading.Event())
     first = next(frames)

@@ -75,7 +75,7 @@ register_qemu() {
     printf '%s' ":linegate-aarch64:M::$magic:$mask:$work/qemu-aarch64:OCF" >/proc/sys/fs/binfmt_misc/register
 }
 
-unregister_qemu() { [ ! -e "$handler" ] || echo -1 >"$handler"; }
+unregister_qemu() { if [ -e "$handler" ]; then echo -1 >"$handler"; fi; }
 
 # --- images -------------------------------------------------------------------------------------------
 
@@ -123,19 +123,32 @@ build_image() {
         die "the build failed; the end of $work/build.log: $(tail -n 5 "$work/build.log")"
 }
 
-inside() { # run a command as the image's user in a fresh container
+inside() { # run a command as the image's user in the container
     bah run --isolation chroot "$container" -- "$@"
 }
 
+# shellcheck disable=SC2016 # for the shell inside
+service='
+    sed "s/^  port: 8080 /  port: 18477 /" /etc/linegate/config.yaml >/tmp/config.yaml
+    linegate run --config /tmp/config.yaml &
+    tries=0
+    until python3 /opt/linegate/healthcheck.py /tmp/config.yaml >/dev/null; do
+        tries=$((tries + 1))
+        [ "$tries" -lt 60 ] || exit 1
+        sleep 1
+    done
+    kill "$!" && wait "$!"
+'
+
 try_image() {
     container=$(bah from --pull-never "$image")
-    say "machine inside: $(inside uname -m), user $(inside id -un)"
+    trap 'bah rm "$container" >/dev/null; unregister_qemu' EXIT
+    say "inside: $(inside uname -m), $(inside id -un), $(inside linegate --version)"
+    say "linegate run: health check, then SIGTERM"
+    inside sh -c "$service" || die "the daemon did not become healthy, or did not stop cleanly"
     say "linegate demo --seconds $seconds"
-    code=0
-    inside linegate demo --seconds "$seconds" || code=$?
-    bah rm "$container" >/dev/null
-    [ "$code" -eq 0 ] || die "linegate demo left exit code $code inside the container"
-    say "linegate demo: exit code 0"
+    inside linegate demo --seconds "$seconds" || die "linegate demo left exit code $? inside the container"
+    say "all well"
 }
 
 while [ $# -gt 0 ]; do

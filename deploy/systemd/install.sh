@@ -164,6 +164,8 @@ place_models() { # bundles that are not on the device yet; the live model stays 
     done
     if [ ! -L "$shelf/current" ] && [ -L "$checkout/models/current" ]; then
         run ln -s "$(readlink "$checkout/models/current")" "$shelf/current"
+    elif [ ! -L "$shelf/current" ]; then
+        say "models: none is live yet, and the service cannot run without; put one on: linegate models flash BUNDLE"
     fi
     owned linegate:linegate "$shelf"
 }
@@ -173,9 +175,13 @@ take_over() { # from here on a start means the new program
     run ln -sfn "releases/$(basename "$release")" "$root/opt/linegate/.venv.incoming"
     run mv -T "$root/opt/linegate/.venv.incoming" "$root/opt/linegate/.venv"
     run ln -sfn /opt/linegate/.venv/bin/linegate "$root/usr/local/bin/linegate"
+    if [ "$before" != "releases/$(basename "$release")" ]; then forget_releases_but "$before"; fi
+}
+
+forget_releases_but() { # keep what was live, to go back to, and what is live now
     for old in "$root"/opt/linegate/releases/*; do
         case releases/$(basename "$old") in
-        "releases/$(basename "$release")" | "$before" | 'releases/*') ;;
+        "$1" | "releases/$(basename "$release")" | 'releases/*') ;;
         *) run rm -rf "$old" ;;
         esac
     done

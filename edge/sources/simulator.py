@@ -156,8 +156,8 @@ class Simulator:
             return self._seconds
         if self._parts is None:
             return math.inf
-        last = max(self.story(), key=lambda placement: placement.along_px)
-        return self._motion.reaches(last.along_px + self._along_px + self._config.part_px)
+        farthest = max((placement.along_px for placement in self.story()), default=0.0)
+        return self._motion.reaches(farthest + self._along_px + self._config.part_px)
 
     def _shake(self, index: int) -> tuple[float, float]:
         """How far the picture is off in this frame: mostly across the belt."""

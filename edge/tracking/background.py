@@ -1,61 +1,166 @@
-"""What the empty belt looks like, pixel by pixel, and how far a frame stands out from it."""
+"""What the empty belt looks like, pixel by pixel, and how far a look stands out from it."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.domain import Image
+from edge.tracking.motion import profiles
 
-FULL = 255
-"""Evidence of a pixel that surely is no belt."""
+Float = NDArray[np.float32]
+
+FAINT, PLAIN = 2.5, 7.5
+"""A pixel begins to stand out, and stands out for sure, at so many times the belt's own spread."""
+QUIET = (1.5, 0.8, 0.8)
+"""The least spread to count with, in grey levels of luma and of each colour difference."""
+EVERY, RATE = 8, 0.1
+"""The belt's picture follows every so many looks, by this share."""
+SAMPLE = np.s_[4::9, 4::9]
+FEW = 20
+"""The exposure is read from this grid of pixels, if so many of them show belt."""
+DOUBTFUL = 30.0
+"""Evidence from which on a pixel is not asked about the exposure."""
+SCENERY, SETTLED = 1.3, 200
+"""Pictures of belt that pass before something that never changes is scenery; and a count for that."""
+SPREAD_OF_QUANTILE = 2.6
+"""The standard deviation over the 30 % quantile of the deviation, for a normal spread."""
 
 
 class EmptyBelt:
-    """A running picture of the empty belt, corrected for the exposure of each frame."""
+    """A running picture of the empty belt and of its spread, corrected for the exposure of each look.
+
+    Looks are `(across, along)` gray or `(across, along, 3)` Y, Cr, Cb.
+    """
 
     def __init__(self, looks: list[Image]) -> None:
         stack = np.stack(looks)
-        self._empty = _most_frequent(stack)
-        self._noise = self._measured(stack)
-        self._still: NDArray[np.float32] = np.zeros(stack.shape[1:], dtype=np.float32)
+        if stack.ndim == 3:
+            stack = stack[..., None]
+        channels = range(stack.shape[3])
+        self._empty: list[Float] = []
+        self._spread: list[Float] = []
+        aligned = _aligned(stack)
+        for channel in channels:
+            levels = np.ascontiguousarray(aligned[..., channel])
+            empty = _most_frequent(levels)
+            self._empty.append(empty)
+            self._spread.append(_spread(levels, empty, QUIET[channel]))
+        self._seen: dict[int, Image] = {}
+        self._free: NDArray[np.uint8] = np.ones(stack.shape[1:3], dtype=np.uint8)
+        self._turn = 0
+        self._sample_size = self._empty[0][SAMPLE].shape[::-1]
+        self._former: Image | None = None
+        self._still: NDArray[np.uint8] = np.zeros(stack.shape[1:3], dtype=np.uint8)
+        self._position = self._owed = 0.0
+        self._refresh()
 
-    def evidence(self, look: Image) -> tuple[Image, NDArray[np.uint8]]:
-        """`(evidence 0 to 255, contrast)`; contrast is the look minus the empty belt, around 128."""
-        gain = self._gain(look)
-        empty = cv2.convertScaleAbs(self._empty, alpha=gain)
-        difference = cv2.absdiff(look, empty)
-        low = 2.5 * self._noise
-        scale = FULL / (2 * low)
-        grey = cv2.convertScaleAbs(np.maximum(difference, int(low)), alpha=scale, beta=-scale * int(low))
-        contrast = cv2.addWeighted(look, 0.5, empty, -0.5, 128)
-        return np.asarray(grey, dtype=np.uint8), np.asarray(contrast, dtype=np.uint8)
+    def evidence(self, look: Image, before: Float) -> tuple[Image, Image]:
+        """`(evidence, level)`: 0 to 255 for how surely a pixel is no belt; and the luma at the usual exposure.
 
-    def learn(self, look: Image, free: NDArray[np.uint8], rate: float) -> None:
-        """Let the picture follow the frame where `free` is not 0."""
-        cv2.accumulateWeighted(look, self._empty, rate, mask=free)
+        `before` is the evidence gathered so far, half as fine: where it is high, the exposure is not read.
+        """
+        free = cv2.resize(before, self._sample_size, interpolation=cv2.INTER_NEAREST) < DOUBTFUL
+        planes = cv2.split(look) if look.ndim == 3 else (look,)
+        total: Image | None = None
+        level = planes[0]
+        for channel, plane in enumerate(planes):
+            exposed = self._exposed(np.asarray(plane, dtype=np.uint8), channel, free)
+            if channel == 0:
+                level = exposed
+            beyond = cv2.subtract(cv2.absdiff(exposed, self._flat[channel]), self._low[channel])
+            stands = cv2.multiply(beyond, self._slope[channel], scale=1 / 16)
+            total = np.asarray(stands if total is None else cv2.max(total, stands), dtype=np.uint8)
+            self._seen[channel] = exposed
+        assert total is not None
+        return total, np.asarray(level, dtype=np.uint8)
 
-    def absorb(self, look: Image, before: Image, moved: float, limit: float) -> None:
-        """Take over what stood still while the belt moved `limit` under it: a stain, a tool, a shadow."""
-        same = cv2.threshold(cv2.absdiff(look, before), 3 * self._noise, 1, cv2.THRESH_BINARY_INV)[1]
-        self._still = np.asarray((self._still + np.float32(moved)) * same, dtype=np.float32)
-        _, stuck = cv2.threshold(self._still, limit, 1, cv2.THRESH_BINARY)
-        cv2.accumulateWeighted(look, self._empty, 0.2, mask=stuck.astype(np.uint8))
+    def learn(self, busy: Callable[[], NDArray[np.uint8]], position: float) -> None:
+        """Follow the latest look where nothing is going on; cheap because only every few looks.
 
-    def _gain(self, look: Image) -> float:
-        seen = look[4::8, 4::8].astype(np.float32)
-        empty = self._empty[4::8, 4::8]
-        ratio = (seen + 4) / (empty + 4)
-        return float(np.clip(np.median(ratio), 0.4, 2.5))
+        `position` is the belt's, in pixels of the look: what does not change while much belt passes is scenery.
+        """
+        self._turn += 1
+        if self._turn % EVERY:
+            return
+        travelled, self._position = position - self._position, position
+        self._free = np.asarray(cv2.threshold(busy(), 0, 1, cv2.THRESH_BINARY_INV)[1], dtype=np.uint8)
+        self._settle(travelled)
+        for channel, seen in self._seen.items():
+            cv2.accumulateWeighted(seen, self._empty[channel], RATE, mask=self._free)
+            away = cv2.min(cv2.absdiff(seen, self._flat[channel]), self._low[channel])
+            cv2.accumulateWeighted(cv2.convertScaleAbs(away, alpha=1.25), self._spread[channel], RATE / 2, self._free)
+        self._refresh()
 
-    @staticmethod
-    def _measured(stack: NDArray[np.uint8]) -> float:
-        steps = np.abs(np.diff(stack[:, ::4, ::4].astype(np.float32), axis=0))
-        return float(np.clip(np.median(steps) * 1.4826 * 1.5, 3.0, 20.0))
+    def _settle(self, travelled: float) -> None:
+        """Set free what has looked the same for as long as it takes to see `SCENERY` pictures of belt pass."""
+        seen = self._seen[0]
+        if self._former is not None and travelled > 0:
+            self._owed += travelled * SETTLED / (SCENERY * seen.shape[1])
+            due = int(self._owed)
+            self._owed -= due
+            same = cv2.compare(cv2.absdiff(seen, self._former), self._low[0], cv2.CMP_LE)
+            still = cv2.bitwise_and(cv2.add(self._still, due), same)
+            self._still = np.asarray(still, dtype=np.uint8)
+            settled = cv2.threshold(self._still, SETTLED - 1, 1, cv2.THRESH_BINARY)[1]
+            self._free = np.asarray(cv2.max(self._free, settled), dtype=np.uint8)
+        self._former = seen
+
+    def _exposed(self, plane: Image, channel: int, free: NDArray[np.bool_]) -> Image:
+        """The plane as it would be at the exposure and white balance of the empty belt."""
+        seen, empty = plane[SAMPLE][free], self._samples[channel][free]
+        if channel:
+            if len(seen) < FEW:
+                return plane
+            shift = _middle(empty - seen)
+            return np.asarray(cv2.add(plane, shift) if shift >= 0 else cv2.subtract(plane, -shift), dtype=np.uint8)
+        useful = (empty > 16) & (seen < 250)
+        if np.count_nonzero(useful) < FEW:
+            return plane
+        gain = float(np.clip(_middle(empty[useful] / np.maximum(seen[useful], 1)), 0.3, 3.0))
+        return np.asarray(cv2.convertScaleAbs(plane, alpha=gain), dtype=np.uint8)
+
+    def _refresh(self) -> None:
+        self._flat = [np.asarray(cv2.convertScaleAbs(each), dtype=np.uint8) for each in self._empty]
+        spread = [np.maximum(each, QUIET[channel]) for channel, each in enumerate(self._spread)]
+        self._low = [np.asarray(cv2.convertScaleAbs(each, alpha=FAINT), dtype=np.uint8) for each in spread]
+        self._slope = [np.clip(16 * 255 / ((PLAIN - FAINT) * each), 1, 255).astype(np.uint8) for each in spread]
+        self._samples = [each[SAMPLE] for each in self._empty]
+        self.profile = profiles(self._flat[0])
 
 
-def _most_frequent(stack: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _middle(values: Float) -> float:
+    """The median, without the ceremony of `np.median`."""
+    half = len(values) // 2
+    return float(np.partition(values, half)[half])
+
+
+def _aligned(stack: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """All looks at the exposure of the median look."""
+    middle = np.median(stack[:, ::4, ::4], axis=0).astype(np.float32)
+    out = stack.copy()
+    for index, look in enumerate(stack):
+        small = look[::4, ::4].astype(np.float32)
+        gain = float(np.median((middle[..., 0] + 1) / (small[..., 0] + 1)))
+        out[index, ..., 0] = cv2.convertScaleAbs(look[..., 0], alpha=gain)
+        for channel in range(1, stack.shape[3]):
+            shift = float(np.median(middle[..., channel] - small[..., channel]))
+            out[index, ..., channel] = cv2.convertScaleAbs(look[..., channel], alpha=1.0, beta=shift)
+    return out
+
+
+def _spread(levels: NDArray[np.uint8], empty: Float, least: float) -> Float:
+    away = np.abs(levels.astype(np.float32) - empty)
+    spread = np.quantile(away, 0.3, axis=0).astype(np.float32) * SPREAD_OF_QUANTILE
+    row = np.median(spread, axis=1, keepdims=True)
+    pooled = np.maximum(cv2.blur(spread, (9, 5)), 0.7 * row)
+    return np.asarray(np.maximum(pooled, least), dtype=np.float32)
+
+
+def _most_frequent(stack: NDArray[np.uint8]) -> Float:
     """For each pixel the level that recurs; where two do, the one that is common on the belt around it.
 
     A lane crowded with parts of one colour shows the part more often than the belt; the picture as a whole does not.
@@ -76,13 +181,12 @@ def _most_frequent(stack: NDArray[np.uint8]) -> NDArray[np.float32]:
         first[best], most[best] = mean[best], count[best]
         runner = ~best & ~same & (count > next_most)
         second[runner], next_most[runner] = mean[runner], count[runner]
-    common = _common(stack)
     rival = next_most > 0.12 * len(stack)
-    swap = rival & (np.abs(second - common) < np.abs(first - common))
-    return np.where(swap, second, first).astype(np.float32)
+    swap = rival & (np.abs(second - _common(stack)) < np.abs(first - _common(stack)))
+    return np.asarray(np.where(swap, second, first), dtype=np.float32)
 
 
-def _common(stack: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _common(stack: NDArray[np.uint8]) -> Float:
     """The commonest level around each column, over all rows and looks: `(1, along)`."""
     along = stack.shape[2]
     levels = np.zeros((1, along), dtype=np.float32)

@@ -1,91 +1,193 @@
-"""From a mask to single parts: outlines, filled, and cut where two parts touch."""
+"""From evidence on the unrolled belt to single parts: outlines, filled, and cut where two parts touch."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-NECK = 0.7
-"""Two parts touch where the shape is narrower than this share of the thinner one's thickness."""
+Mask = NDArray[np.uint8]
+Evidence = NDArray[np.float32]
 
-
-LITTLE, MUCH = 64.0, 150.0
+LITTLE, MUCH = 60.0, 140.0
 """Evidence (0 to 255) that a shape reaches out to, and that it must hold somewhere."""
+OWN = 0.4
+"""A shape ends where the evidence falls below this share of its own."""
+NECK, DEEP_NECK = 0.75, 0.5
+"""Two parts touch where a shape is narrower than this share of its thickness: once the usual size is known, and before."""
+LUMP = 1.35
+"""Only what is larger than the usual part by this factor may be several parts."""
+CRUMB = 0.25
+"""What is smaller than this share of its neighbour, or of the usual part, is no part."""
+THIN = 0.35
+"""What is thinner than this share of the usual part is a seam, a scratch of the belt or a reflection."""
+HOLE = 0.05
+"""Holes are filled up to the size of the usual part, or to this share of the picture while that is unknown."""
+
+
+SQUARE, WIDE = np.ones((3, 3), np.uint8), np.ones((5, 5), np.uint8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blob:
-    """One shape, in pixels of the mask; `shape` is its own little mask at `(left, top)`."""
+    """One shape; `shape` is its own little mask at `(left, top)`."""
 
     left: int
     top: int
     right: int
     bottom: int
+    center: tuple[float, float]
+    """Its centre of gravity, `(along, across)`."""
     area: int
-    shape: NDArray[np.uint8]
+    thickness: float
+    """Diameter of the largest circle inside it."""
+    shape: Mask
 
-    @property
-    def center(self) -> tuple[float, float]:
-        """Middle of its extent, `(along, across)`."""
-        return (self.left + self.right) / 2, (self.top + self.bottom) / 2
+    def moved(self, along: int) -> Blob:
+        """The same shape farther along."""
+        center = self.center[0] + along, self.center[1]
+        return replace(self, left=self.left + along, right=self.right + along, center=center)
 
 
-def blobs(evidence: NDArray[np.float32], smallest: float) -> list[Blob]:
-    """Every shape of at least `smallest` pixels, holes filled, touching ones cut apart.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usual:
+    """What parts were like so far; 0 where that is not known yet."""
 
-    A shape reaches as far as there is some evidence, and needs some place with much.
-    """
+    area: float = 0.0
+    thickness: float = 0.0
+    settled: bool = False
+    """Whether enough parts were seen to rely on it for cutting."""
+    smallest: float = 4.0
+    """What is shorter than this on its longer side is no part."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """A connected patch of evidence, before anyone asks how many parts it is."""
+
+    rectangle: tuple[int, int, int, int]
+    """Left, top, right, bottom."""
+    contour: NDArray[Any]
+
+
+def groups(evidence: Evidence, usual: Usual) -> list[Group]:
+    """Every patch of evidence that is large enough to hold a part."""
     mask = cv2.threshold(evidence, LITTLE, 255, cv2.THRESH_BINARY)[1].astype(np.uint8)
-    closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
-    contours, _ = cv2.findContours(closed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    found: list[Blob] = []
+    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    found = []
     for contour in contours:
+        if len(contour) < 4:
+            continue
         left, top, width, height = cv2.boundingRect(contour)
-        if max(width, height) < smallest:
-            continue
-        if evidence[top : top + height, left : left + width].max() < MUCH:
-            continue
-        shape = np.zeros((height + 2, width + 2), dtype=np.uint8)
-        cv2.drawContours(shape, [contour], 0, 255, cv2.FILLED, offset=(1 - left, 1 - top))
-        opened = cv2.morphologyEx(shape, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))[1:-1, 1:-1]
-        if opened.any():
-            found.extend(_cut(np.ascontiguousarray(opened), left, top))
-    return [each for each in found if each.right - each.left >= smallest and each.bottom - each.top >= smallest]
+        if max(width, height) >= usual.smallest:
+            found.append(Group(rectangle=(left, top, left + width, top + height), contour=contour))
+    return found
 
 
-def _cut(shape: NDArray[np.uint8], left: int, top: int) -> list[Blob]:
+def split(group: Group, evidence: Evidence, usual: Usual) -> list[Blob]:
+    """The parts in a group: what stands out as much as the clearest of it, then what is left over."""
+    left, top, right, bottom = group.rectangle
+    inside: Mask = np.zeros((bottom - top, right - left), dtype=np.uint8)
+    cv2.drawContours(inside, [group.contour], 0, 255, cv2.FILLED, offset=(-left, -top))
+    here = cv2.bitwise_and(evidence[top:bottom, left:right], evidence[top:bottom, left:right], mask=inside)
+    hole = usual.area if usual.settled else HOLE * evidence.size
+    found: list[Blob] = []
+    for _ in range(3):
+        level = float(here.max())
+        if level < MUCH:
+            break
+        strong = cv2.threshold(here, max(LITTLE, OWN * level), 255, cv2.THRESH_BINARY)[1].astype(np.uint8)
+        solid = _solid(strong, hole, usual.thickness)
+        for shape, x, y in _pieces(solid):
+            found.extend(each for each in _cut(shape, left + x, top + y, usual) if _is_part(each, usual))
+        taken = cv2.dilate(cv2.max(strong, solid), WIDE)
+        here = cv2.bitwise_and(here, here, mask=cv2.bitwise_not(taken))
+    largest = max((each.area for each in found), default=0)
+    return [each for each in found if each.area >= CRUMB * largest]
+
+
+def _solid(strong: Mask, hole: float, thickness: float) -> Mask:
+    """The mask with its holes filled up to `hole` pixels, and without anything thin."""
+    grown = cv2.copyMakeBorder(strong, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    closed = cv2.morphologyEx(grown, cv2.MORPH_CLOSE, SQUARE)
+    contours, tree = cv2.findContours(closed, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    for index, contour in enumerate(contours):
+        if tree[0][index][3] >= 0 and cv2.contourArea(contour) <= hole:
+            cv2.drawContours(closed, contours, index, 255, cv2.FILLED)
+    side = max(3, round(THIN * thickness))
+    opened = cv2.morphologyEx(closed, cv2.MORPH_OPEN, np.ones((side, side), np.uint8))
+    return np.ascontiguousarray(opened[1:-1, 1:-1], dtype=np.uint8)
+
+
+def _pieces(solid: Mask) -> list[tuple[Mask, int, int]]:
+    """Each connected piece as its own little mask, with the place of its corner."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(solid, connectivity=4)
+    found: list[tuple[Mask, int, int]] = []
+    for each in range(1, count):
+        left, top, width, height = (int(stats[each][i]) for i in range(4))
+        own = labels[top : top + height, left : left + width] == each
+        found.append((own.astype(np.uint8) * np.uint8(255), left, top))
+    return found
+
+
+def _cut(shape: Mask, left: int, top: int, usual: Usual) -> list[Blob]:
+    """Cut a shape at its necks; pieces too small to be parts stay with their neighbour."""
     padded = cv2.copyMakeBorder(shape, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     depth = cv2.distanceTransform(padded, cv2.DIST_L2, 3)
     deepest = float(depth.max())
-    cores = (depth > NECK * deepest).astype(np.uint8)
-    count, labels = cv2.connectedComponents(cores)
-    if count <= 2:
-        return [_blob(shape, left, top)]
-    grown = cv2.watershed(
-        cv2.cvtColor(padded, cv2.COLOR_GRAY2BGR), _markers(np.asarray(labels), np.asarray(padded), count)
-    )
-    pieces = [np.where(grown[1:-1, 1:-1] == each, 255, 0).astype(np.uint8) for each in range(1, count)]
-    return [_blob(piece, left, top) for piece in pieces if piece.any()]
+    whole = [_blob(shape, left, top, 2 * deepest)]
+    if usual.settled and whole[0].area < LUMP * usual.area:
+        return whole
+    cores, count = _cores(np.asarray(depth, np.float32), NECK if usual.settled else DEEP_NECK)
+    if count < 2:
+        return whole
+    markers = cores.copy()
+    markers[padded == 0] = count + 1
+    grown = cv2.watershed(cv2.cvtColor(padded, cv2.COLOR_GRAY2BGR), markers)[1:-1, 1:-1]
+    pieces = [np.where(grown == each, 255, 0).astype(np.uint8) for each in range(1, count + 1)]
+    blobs = [_blob(piece, left, top, 2 * float(depth[cores == i + 1].max())) for i, piece in enumerate(pieces)]
+    least = max(CRUMB * max(each.area for each in blobs), 0.4 * usual.area if usual.settled else 0.0)
+    long_enough = all(max(each.right - each.left, each.bottom - each.top) >= usual.smallest for each in blobs)
+    return blobs if long_enough and all(each.area >= least for each in blobs) else whole
 
 
-def _markers(labels: NDArray[Any], padded: NDArray[Any], count: int) -> NDArray[np.int32]:
-    markers = labels.astype(np.int32)
-    markers[padded == 0] = count
-    return markers
+def _cores(depth: Evidence, neck: float) -> tuple[NDArray[np.int32], int]:
+    """Label the inner parts of a shape that hang together only by necks; `(labels, how many)`."""
+    deepest = float(depth.max())
+    best: tuple[NDArray[np.int32], int] = np.zeros(depth.shape, dtype=np.int32), 1
+    for share in (0.95, 0.8, 0.65, 0.5):
+        level = share * neck * deepest
+        count, labels = cv2.connectedComponents((depth > level).astype(np.uint8))
+        peaks = [float(depth[labels == each].max()) for each in range(1, count)]
+        sure = [each for each, peak in enumerate(peaks, start=1) if level <= neck * peak]
+        if len(sure) > best[1]:
+            renamed = np.zeros(count, dtype=np.int32)
+            renamed[sure] = np.arange(1, len(sure) + 1)
+            best = renamed[labels], len(sure)
+    return best
 
 
-def _blob(shape: NDArray[np.uint8], left: int, top: int) -> Blob:
+def _is_part(blob: Blob, usual: Usual) -> bool:
+    if max(blob.right - blob.left, blob.bottom - blob.top) < usual.smallest:
+        return False
+    return blob.area >= CRUMB * usual.area and blob.thickness >= THIN * usual.thickness
+
+
+def _blob(shape: Mask, left: int, top: int, thickness: float) -> Blob:
     x, y, width, height = cv2.boundingRect(shape)
-    own = shape[y : y + height, x : x + width]
+    own = np.ascontiguousarray(shape[y : y + height, x : x + width])
+    moments = cv2.moments(own, True)
+    area = max(1.0, moments["m00"])
     return Blob(
         left=left + x,
         top=top + y,
         right=left + x + width,
         bottom=top + y + height,
-        area=int(cv2.countNonZero(own)),
+        center=(left + x + moments["m10"] / area + 0.5, top + y + moments["m01"] / area + 0.5),
+        area=int(area),
+        thickness=thickness,
         shape=own,
     )

@@ -12,18 +12,30 @@ from edge.domain import Image
 
 Profiles = NDArray[np.float32]
 """`(bands, along)`: the mean gray of each band of the belt, along the travel axis."""
+Floats = NDArray[np.float64]
 
 BANDS = 12
 LAGS = (1, 2, 4)
+NOTICED = 4.5
+"""A band has changed when it changed by more grey levels than this (a mean over many pixels hardly flickers)."""
+MOST_COLUMNS = 64
+"""So many places along the belt are enough to measure a shift."""
+FEW_CHANGES = 40
+"""With fewer changed places than this it is asked whether the belt may stand still."""
+KEY_PX = 4.0
+"""A look is compared with the one before which the belt has not moved farther than about this."""
+SLOWEST = 0.3
+"""Speeds below this, in small pixels per frame, are not told from standing still while learning."""
 
 
 def profiles(small: Image) -> Profiles:
     """Average across the belt within bands: what is left is quick to shift and compare along it."""
-    height, width = small.shape
-    band = max(1, height // BANDS)
-    rows = height // band
-    sums = small[: rows * band].reshape(rows, band, width).mean(axis=1, dtype=np.float32)
-    return np.asarray(sums, dtype=np.float32)
+    plane = small[..., 0] if small.ndim == 3 else small
+    height = plane.shape[0]
+    bands = min(BANDS, height)
+    rows = height // bands
+    parts = [cv2.reduce(plane[i * rows : (i + 1) * rows], 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S) for i in range(bands)]
+    return np.concatenate(parts).astype(np.float32) / np.float32(rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,83 +48,166 @@ class Learned:
     """How well shifting explains the changes: about 0 for chance, towards 1 for a clean belt."""
     margin: float
     """How much better than the best speed of the other sign."""
+    ways: NDArray[np.int8]
+    """For each band 1 where it goes with `speed`, -1 where it clearly goes the other way, 0 where nobody knows."""
 
 
-def learn(history: list[Profiles], noise: float = 1.5) -> Learned:
+STILL = Learned(speed=0.0, score=0.0, margin=0.0, ways=np.zeros(BANDS, dtype=np.int8))
+
+
+def learn(history: list[Profiles]) -> Learned:
     """Phase-correlate successive temporal differences over several lags and sum: static scenery cancels."""
     along = history[0].shape[1]
     size = cv2.getOptimalDFTSize(2 * along)
-    speeds = np.arange(-along * 0.45, along * 0.45 + 0.1, 0.25)
-    total = np.zeros(speeds.shape)
-    used = 0
+    speeds = np.arange(-0.45 * along, 0.45 * along + 0.1, 0.25)
+    places = np.arange(-(size // 2), size - size // 2)
+    total: Floats = np.zeros((history[0].shape[0], len(speeds)))
+    weight: Floats = np.zeros(history[0].shape[0])
     for lag in LAGS:
-        correlation, energy = _correlation(history, lag, size, noise)
-        if energy <= 0:
-            continue
+        correlation, energy = _correlation(history, lag, size)
         shifts = speeds * lag
-        inside = np.abs(shifts) < along * 0.9
-        values = np.interp(shifts, np.arange(-(size // 2), size - size // 2), correlation / energy)
-        total += np.where(inside, values, 0.0)
-        used += 1
-    if not used:
-        return Learned(speed=0.0, score=0.0, margin=0.0)
-    total /= used
-    total[np.abs(speeds) < 0.3] = 0
-    best = int(np.argmax(total))
-    other = total[np.sign(speeds) == -np.sign(speeds[best])]
+        inside = np.abs(shifts) < 0.9 * along
+        total += np.array([np.interp(shifts, places, band) for band in correlation]) * inside
+        weight += energy
+    if weight.sum() <= 0:
+        return STILL
+    total[:, np.abs(speeds) < SLOWEST] = 0
+    together = total.sum(axis=0) / weight.sum()
+    best = int(np.argmax(together))
+    against = np.sign(speeds) == -np.sign(speeds[best])
     return Learned(
-        speed=float(speeds[best]), score=float(total[best]), margin=float(total[best] - max(0.0, other.max()))
+        speed=float(speeds[best]),
+        score=float(together[best]),
+        margin=float(together[best] - max(0.0, together[against].max())),
+        ways=_ways(total, weight, best, against),
     )
 
 
-def _correlation(history: list[Profiles], lag: int, size: int, noise: float) -> tuple[NDArray[np.float64], float]:
-    changes = [_changed(history[i] - history[i - lag], noise) for i in range(lag, len(history))]
+def _ways(total: Floats, weight: Floats, best: int, against: NDArray[np.bool_]) -> NDArray[np.int8]:
+    # A lane that runs the other way need not run as fast.
+    own = total[:, best] / np.maximum(weight, 1e-9)
+    other = total[:, against].max(axis=1) / np.maximum(weight, 1e-9)
+    heard = weight > 0.02 * weight.sum()
+    with_it, without = heard & (own > other + 0.1), heard & (other > own + 0.2) & (other > 0.3)
+    return with_it.astype(np.int8) - without.astype(np.int8)
+
+
+def _correlation(history: list[Profiles], lag: int, size: int) -> tuple[Floats, Floats]:
+    """`(correlation by band and shift, energy by band)` of differences over `lag` frames with those before them."""
+    changes = [_changed(history[i] - history[i - lag]) for i in range(lag, len(history))]
     spectra = [np.fft.rfft(each, size) for each in changes]
-    energies = [float((each * each).sum()) for each in changes]
-    total = np.zeros(size // 2 + 1, dtype=complex)
-    energy = 0.0
+    energies = [(each * each).sum(axis=1) for each in changes]
+    total = np.zeros((history[0].shape[0], size // 2 + 1), dtype=complex)
+    energy: Floats = np.zeros(history[0].shape[0])
     for i in range(lag, len(changes)):
-        total += (spectra[i] * np.conj(spectra[i - lag])).sum(axis=0)
+        total += spectra[i] * np.conj(spectra[i - lag])
         energy += np.sqrt(energies[i] * energies[i - lag])
-    return np.fft.fftshift(np.fft.irfft(total, size)), energy
+    return np.fft.fftshift(np.fft.irfft(total, size), axes=1), energy
 
 
-def _changed(change: Profiles, noise: float) -> Profiles:
+def _changed(change: Profiles) -> Profiles:
     change = change - np.median(change, axis=1, keepdims=True)
-    return np.where(np.abs(change) > 3 * noise, change, np.float32(0))
+    return np.where(np.abs(change) > NOTICED, change, np.float32(0))
 
 
-def displacement(before: Profiles, now: Profiles, expected: float, reach: float) -> tuple[float, float]:
-    """How far `before` must be shifted to explain `now`, within `reach` of `expected`; and how sure that is.
+class Pace:
+    """Follows the belt frame by frame; `usual` is its learned speed in small pixels per second.
 
-    Both are profiles with the empty belt taken off. Only what changed is compared.
-    Sureness is 0 when nothing changed, towards 1 when the shift explains all of it.
+    Each look is compared with an earlier one from which the belt has moved some pixels, so that fractions of a
+    pixel do not add up and a belt that stands still does not creep.
     """
-    changed = np.abs(now - before) > 4.0
-    if changed.sum() < 6:
-        return 0.0, 0.0
-    columns = np.flatnonzero(changed.any(axis=0))
-    low = int(np.floor(expected - reach))
-    shifts = np.arange(low, int(np.ceil(expected + reach)) + 1)
-    weights = changed[:, columns].astype(np.float32)
-    sources = columns[None, :] - shifts[:, None]
-    visible = (sources >= 0) & (sources < now.shape[1])
-    shifted = before[:, np.clip(sources, 0, now.shape[1] - 1)]
-    wrong = np.abs(now[:, columns][:, None, :] - shifted) * weights[:, None, :]
-    counts = (weights[:, None, :] * visible).sum(axis=(0, 2))
-    costs = (wrong * visible).sum(axis=(0, 2)) / np.maximum(counts, 1)
-    costs[counts < 0.3 * weights.sum()] = np.inf
-    best = int(np.argmin(costs))
-    still = float((np.abs(now - before) * changed).sum() / changed.sum())
-    if not np.isfinite(costs[best]) or still <= 0:
-        return 0.0, 0.0
-    return float(shifts[best]) + _vertex(costs, best), max(0.0, 1.0 - float(costs[best]) / still)
+
+    def __init__(self, usual: float) -> None:
+        self.usual = usual
+        self._now = usual
+        self._key: Profiles | None = None
+        self._since_key = 0.0
+        self._trust: Profiles = np.ones((1, 1), dtype=np.float32)
+
+    def step(self, profile: Profiles, passed_s: float) -> float:
+        """How far the belt moved since the last look, in small pixels, signed.
+
+        `profile` is that of the look with the empty belt taken off.
+        """
+        key = self._key
+        if key is None or passed_s <= 0:
+            self._key, self._since_key = profile, 0.0
+            self._trust = np.ones((profile.shape[0], 1), dtype=np.float32)
+            return 0.0
+        total = self._found(key, profile, passed_s)
+        if total is None:
+            self._now += 0.2 * (self.usual - self._now)
+            self._key, self._since_key = profile, 0.0
+            return self._now * passed_s
+        moved = total - self._since_key
+        self._since_key = total
+        if abs(total) >= KEY_PX:
+            self._key, self._since_key = profile, 0.0
+        speed = moved / passed_s
+        self._now += 0.6 * (speed - self._now)
+        if speed > 0.3 * self.usual:
+            self.usual += 0.05 * (speed - self.usual)
+        return moved
+
+    def _found(self, key: Profiles, now: Profiles, passed_s: float) -> float | None:
+        """The shift that turns `key` into `now`; `None` when nothing tells."""
+        difference = np.abs(now - key)
+        changed = difference > NOTICED
+        count = int(np.count_nonzero(changed))
+        if count < FEW_CHANGES and count < 0.2 * self._foreseen(key, passed_s):
+            return 0.0
+        if count < 4:
+            return None
+        columns = np.flatnonzero(changed.any(axis=0))
+        if len(columns) > MOST_COLUMNS:
+            columns = columns[:: len(columns) // MOST_COLUMNS + 1]
+        weights = changed[:, columns] * self._trust
+        shifts = self._candidates(passed_s, now.shape[1])
+        sources = columns - shifts[:, None]
+        inside = (sources >= 0) & (sources < now.shape[1])
+        wrong = np.abs(now[:, None, columns] - key.take(sources, axis=1, mode="clip"))
+        wrong *= weights[:, None, :]
+        wrong *= inside
+        by_band = wrong.sum(axis=2)
+        heard = inside @ weights.sum(axis=0)
+        total = float(weights.sum())
+        costs = by_band.sum(axis=0) / np.maximum(heard, 1e-6)
+        costs[heard < 0.3 * total] = np.inf
+        expected = self._since_key + self._now * passed_s
+        best = int(np.argmin(costs * (1 + 0.1 * np.abs(shifts - expected) / (abs(expected) + 4))))
+        still = (difference[:, columns] * weights).sum(axis=1)
+        if not costs[best] <= 0.6 * still.sum() / max(1e-6, total):
+            return None
+        self._learn_trust(by_band[:, best], still)
+        return float(shifts[best]) + _vertex(costs, shifts, best)
+
+    def _learn_trust(self, wrong: NDArray[np.floating], still: NDArray[np.floating]) -> None:
+        """Bands whose changes the motion does not explain (shaking rails, people) lose their say."""
+        spoke = still > 2 * NOTICED
+        explained = np.minimum(1, np.maximum(0.05, 1 - wrong[spoke] / still[spoke]))
+        self._trust[spoke, 0] += 0.05 * (explained - self._trust[spoke, 0])
+
+    def _foreseen(self, key: Profiles, passed_s: float) -> int:
+        """How many places would have changed had the belt gone on."""
+        step = int(min(max(2, round(self._now * passed_s), round(self.usual * passed_s)), key.shape[1] - 1))
+        count = int(np.count_nonzero(np.abs(key[:, step:] - key[:, :-step]) > NOTICED))
+        return count if count >= 10 else 0
+
+    def _candidates(self, passed_s: float, along: int) -> NDArray[np.intp]:
+        """Shifts to try: as far as the latest speed leads, the usual one, and a standstill."""
+        latest, usual = self._now * passed_s, self.usual * passed_s
+        wanted: set[int] = set()
+        for step, reach in ((latest, 1.5 + 0.3 * abs(latest)), (0.0, 1.0), (usual, 0.35 * usual)):
+            middle = self._since_key + step
+            wanted.update(range(int(np.floor(middle - reach)), int(np.ceil(middle + reach)) + 1))
+        limit = int(0.8 * along)
+        return np.array(sorted(each for each in wanted if -limit <= each <= limit), dtype=np.intp)
 
 
-def _vertex(costs: NDArray[np.floating], best: int) -> float:
+def _vertex(costs: NDArray[np.floating], shifts: NDArray[np.intp], best: int) -> float:
     """The lowest point of the parabola through a minimum and its neighbours, -0.5 to 0.5."""
-    if not 0 < best < len(costs) - 1 or not np.isfinite(costs[best - 1 : best + 2]).all():
+    if not 0 < best < len(costs) - 1 or shifts[best + 1] - shifts[best - 1] != 2:
         return 0.0
     left, middle, right = (float(costs[best + i]) for i in (-1, 0, 1))
     bend = left - 2 * middle + right
-    return 0.0 if bend <= 0 else float(np.clip(0.5 * (left - right) / bend, -0.5, 0.5))
+    return min(0.5, max(-0.5, 0.5 * (left - right) / bend)) if 0 < bend < np.inf else 0.0

@@ -33,16 +33,16 @@ class Sight:
         return small if self.direction in ("right", "left") else small[::-1]
 
     def look(self, image: Image) -> Image:
-        """The region in gray, small and turned: `(across, along)` uint8, travel to the right."""
+        """The region small and turned: `(across, along)` gray or `(across, along, 3)` Y, Cr, Cb; travel to the right."""
         return turned(self.shrink(image), self.direction)
 
     def shrink(self, image: Image) -> Image:
-        """The region in gray and small, not turned."""
+        """The region small, gray or Y, Cr, Cb, not turned."""
         wide, high = self.width_px // self.factor, self.height_px // self.factor
         region = image[self.top_px : self.top_px + high * self.factor, self.left_px : self.left_px + wide * self.factor]
         small = cv2.resize(region, (wide, high), interpolation=cv2.INTER_AREA) if self.factor > 1 else region
-        gray = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY) if small.ndim == 3 else small
-        return np.ascontiguousarray(gray, dtype=np.uint8)
+        plain = cv2.cvtColor(small, cv2.COLOR_BGR2YCrCb) if small.ndim == 3 else small
+        return np.ascontiguousarray(plain, dtype=np.uint8)
 
     def along(self, share: float) -> float:
         """Where a line at `share` of the full picture along the travel axis lies, in small pixels of travel."""

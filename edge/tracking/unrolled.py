@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 import cv2
@@ -9,71 +10,89 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.domain import Image
+from edge.tracking.blobs import Blob
 
-MEMORY = 0.2
-"""How much the newest look weighs: about five looks decide, so flicker and standing ghosts fade."""
+MEMORY = 0.25
+"""How much the newest look weighs: about four looks decide, so flicker and standing ghosts fade."""
+FIRST = 0.6
+"""How far the first look at a fresh stretch of belt is believed."""
+CLAIMS_KEPT = 256
 
 
 class Unrolled:
-    """Evidence and claims for the stretch of belt that is in the picture, in belt coordinates."""
+    """Evidence and claims for the stretch of belt that is in the picture.
+
+    Blobs are in belt coordinates: along the belt, `whole` less than their place in the picture.
+    """
 
     def __init__(self, along: int, across: int) -> None:
         self.evidence: NDArray[np.float32] = np.zeros((across, along), dtype=np.float32)
         self.claimed: NDArray[np.uint8] = np.zeros((across, along), dtype=np.uint8)
         self.position = 0.0
-        self._whole = 0
+        self.whole = 0
         self._fresh = 0
+        self._farthest = 0
+        self._claims: deque[Blob] = deque(maxlen=CLAIMS_KEPT)
 
     def move(self, displacement: float) -> None:
-        """Carry everything along by `displacement` small pixels (signed)."""
+        """Carry everything along by `displacement` pixels (signed)."""
         self.position += displacement
-        step = round(self.position) - self._whole
-        self._whole += step
-        if step:
-            self.evidence = _shifted(self.evidence, step)
-            self.claimed = _shifted(self.claimed, step)
-            self._fresh = step
-        else:
-            self._fresh = 0
+        step = round(self.position) - self.whole
+        self.whole += step
+        self._fresh = step
+        if not step:
+            return
+        _shift(self.evidence, step)
+        _shift(self.claimed, step)
+        if self.whole - step < self._farthest:
+            # The belt had gone back: what came into the picture again may have been handed out before.
+            for blob in self._claims:
+                self._paint(blob)
+        self._farthest = max(self._farthest, self.whole)
 
     def see(self, evidence: Image) -> None:
-        """Add one look; belt that just came into the picture takes it as it is."""
+        """Add one look; belt that just came into the picture has no history to be weighed against."""
         cv2.accumulateWeighted(evidence, self.evidence, MEMORY)
         step = self._fresh
-        if step > 0:
-            self.evidence[:, :step] = evidence[:, :step]
-        elif step < 0:
-            self.evidence[:, step:] = evidence[:, step:]
+        if step:
+            new = slice(0, step) if step > 0 else slice(step, None)
+            self.evidence[:, new] = evidence[:, new] * np.float32(FIRST)
 
-    def claim(self, left: int, top: int, shape: NDArray[np.uint8]) -> None:
-        """Mark a shape as a part that has been handed out."""
-        height, width = shape.shape
-        window = self.claimed[top : top + height, left : left + width]
+    def claim(self, blob: Blob) -> None:
+        """Mark a blob as a part that has been handed out."""
+        self._claims.append(blob)
+        self._paint(blob)
+
+    def claimed_share(self, blob: Blob) -> float:
+        """How much of a blob lies on parts that have been handed out, 0 to 1."""
+        window, shape = self._window(self.claimed, blob)
+        return float(cv2.countNonZero(window & shape)) / max(1, cv2.countNonZero(shape)) if shape.size else 0.0
+
+    def covered(self, blob: Blob) -> float:
+        """How much of a blob still shows something or was handed out, 0 to 1."""
+        evidence, shape = self._window(self.evidence, blob)
+        claimed, _ = self._window(self.claimed, blob)
+        there = ((evidence > 50) | (claimed > 0)) & (shape > 0)
+        return float(np.count_nonzero(there)) / max(1, np.count_nonzero(shape))
+
+    def _paint(self, blob: Blob) -> None:
+        window, shape = self._window(self.claimed, blob)
         np.maximum(window, shape, out=window)
 
-    def claimed_share(self, left: int, top: int, shape: NDArray[np.uint8]) -> float:
-        """How much of a shape lies on parts that have been handed out, 0 to 1."""
-        height, width = shape.shape
-        window = self.claimed[top : top + height, left : left + width]
-        return float(np.count_nonzero(window & shape)) / max(1, np.count_nonzero(shape))
-
-    def covered(self, left: int, top: int, shape: NDArray[np.uint8]) -> float:
-        """How much of a shape still shows something or was handed out, 0 to 1."""
-        height, width = shape.shape
-        begin, end = max(0, left), min(left + width, self.evidence.shape[1])
+    def _window(self, layer: NDArray[Any], blob: Blob) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+        """The part of a layer under a blob, and the blob's shape there."""
+        left = blob.left + self.whole
+        begin, end = max(0, left), min(blob.right + self.whole, layer.shape[1])
         if begin >= end:
-            return 0.0
-        own = shape[:, begin - left : end - left]
-        there = (self.evidence[top : top + height, begin:end] > 64) | (self.claimed[top : top + height, begin:end] > 0)
-        return float(np.count_nonzero(there & (own > 0))) / max(1, np.count_nonzero(own))
+            return layer[:0, :0], blob.shape[:0, :0]
+        return layer[blob.top : blob.bottom, begin:end], blob.shape[:, begin - left : end - left]
 
 
-def _shifted(layer: NDArray[np.float32] | NDArray[np.uint8], step: int) -> NDArray[Any]:
-    out = np.zeros_like(layer)
-    if abs(step) >= layer.shape[1]:
-        return out
+def _shift(layer: NDArray[Any], step: int) -> None:
+    """Move everything in a layer `step` columns along; what is uncovered becomes 0."""
     if step > 0:
-        out[:, step:] = layer[:, :-step]
+        layer[:, step:] = layer[:, :-step].copy()
+        layer[:, :step] = 0
     else:
-        out[:, :step] = layer[:, -step:]
-    return out
+        layer[:, :step] = layer[:, -step:].copy()
+        layer[:, step:] = 0

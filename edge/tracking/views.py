@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import cv2
 import numpy as np
 
-from edge.domain import Box, Image
+from edge.domain import Box, Image, View
 
 
 def square_crop(image: Image, box: Box, margin: float) -> Image:
@@ -21,3 +24,25 @@ def square_crop(image: Image, box: Box, margin: float) -> Image:
     columns = np.clip(np.arange(left, left + side), 0, width - 1)
     rows = np.clip(np.arange(top, top + side), 0, height - 1)
     return np.ascontiguousarray(image[rows[0] : rows[-1] + 1][np.ix_(rows - rows[0], columns)])
+
+
+def best_views(looks: Sequence[tuple[float, Image, Box]], count: int, margin: float) -> tuple[View, ...]:
+    """Up to `count` views of one part, sharpest first, from `(at_s, image, box of the part)` in order of time.
+
+    Only looks that hold the whole part are taken, and of those the latest, which are nearest to the gate.
+    """
+    whole = [each for each in looks if _holds(each[1], each[2])][-2 * count :]
+    views = [View(crop=square_crop(image, box, margin), box=box, at_s=at_s) for at_s, image, box in whole]
+    return tuple(sorted(views, key=lambda view: -_sharpness(view.crop))[:count])
+
+
+def _holds(image: Image, box: Box) -> bool:
+    height, width = image.shape[:2]
+    inside = box.left_px >= 0 and box.top_px >= 0
+    return inside and box.left_px + box.width_px <= width and box.top_px + box.height_px <= height
+
+
+def _sharpness(crop: Image) -> float:
+    small = cv2.resize(crop, (48, 48), interpolation=cv2.INTER_AREA)
+    gray = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY) if small.ndim == 3 else small
+    return float(cv2.Laplacian(gray, cv2.CV_32F).var())

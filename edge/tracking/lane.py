@@ -1,0 +1,181 @@
+"""One lane of the belt: a direction, a gate, and the way of every part past it."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from statistics import median
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.config import Tracking
+from edge.domain import Box, Image, Part, View
+from edge.tracking import motion
+from edge.tracking.background import EmptyBelt
+from edge.tracking.blobs import LITTLE, Blob, Usual
+from edge.tracking.sight import Sight
+from edge.tracking.sightings import FEWEST_LOOKS, Sighting, Sightings
+from edge.tracking.unrolled import Unrolled
+from edge.tracking.views import best_views
+
+COARSE = 2
+"""The unrolled belt is kept this much coarser than the small picture."""
+VIEW_LOOKS = 8
+PATH_LOOKS = 240
+STEP, WAIT = 2, 4
+"""The unrolled belt is searched again after it moved by so many pixels, or after so many looks."""
+VANISHED = "the part vanished before the gate"
+UNSEEN = "no picture shows the whole part"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """A frame on its way through the tracker; `image` is gone when it was too much to keep."""
+
+    at_s: float
+    look: Image
+    image: Image | None
+
+
+class Lane:
+    """Follows one lane whose direction is known; parts come out with number 0."""
+
+    def __init__(self, config: Tracking, sight: Sight, empty: EmptyBelt, speed: float) -> None:
+        """`speed` in small pixels per second."""
+        self._config, self._sight, self._empty = config, sight, empty
+        along, across = sight.size
+        self._unrolled = Unrolled(along // COARSE, across // COARSE)
+        self._sightings = Sightings(self._unrolled)
+        self._pace = motion.Pace(speed)
+        self._gate = sight.along(config.gate) / COARSE
+        self._pictures: deque[tuple[float, float, Image]] = deque(maxlen=VIEW_LOOKS)
+        self._path: deque[tuple[float, float]] = deque(maxlen=PATH_LOOKS)
+        self._searched_at = 0
+        self._waited = 0
+        self._settled = 0
+        self._sizes: deque[tuple[int, float]] = deque(maxlen=25)
+        self._smallest = max(4.0, config.part_min_px / (sight.factor * COARSE))
+
+    @property
+    def entered(self) -> int:
+        """Parts handed out, and those on the way."""
+        return self._settled + sum(1 for each in self._sightings.current if each.travels)
+
+    @property
+    def outlines(self) -> tuple[Box, ...]:
+        """Where parts are in the latest look."""
+        return tuple(self._box(each.blob) for each in self._sightings.current if each.travels and not each.unseen)
+
+    @property
+    def speed_px_s(self) -> float:
+        """The usual speed, in pixels of the full picture."""
+        return self._pace.usual * self._sight.factor
+
+    def update(self, moment: Moment) -> list[Part]:
+        """Take one look; give the parts that are settled by it."""
+        evidence, level = self._empty.evidence(moment.look, self._unrolled.evidence)
+        profile = motion.profiles(level) - self._empty.profile
+        passed_s = moment.at_s - self._path[-1][0] if self._path else 0.0
+        self._unrolled.move(self._pace.step(profile, passed_s) / COARSE)
+        height, width = self._unrolled.claimed.shape
+        self._unrolled.see(np.asarray(cv2.resize(evidence, (width, height), interpolation=cv2.INTER_AREA), np.uint8))
+        self._path.append((moment.at_s, self._unrolled.position))
+        if moment.image is not None:
+            self._pictures.append((moment.at_s, self._unrolled.position, moment.image))
+        self._empty.learn(self._busy, self._unrolled.position * COARSE)
+        return self._search() if self._is_due() else []
+
+    def _is_due(self) -> bool:
+        self._waited += 1
+        if abs(self._unrolled.whole - self._searched_at) < STEP and self._waited < WAIT:
+            return False
+        self._searched_at, self._waited = self._unrolled.whole, 0
+        return True
+
+    def _search(self) -> list[Part]:
+        gone = self._sightings.look(self._usual())
+        parts = [self._part(each.blob, (), VANISHED) for each in gone if self._was_coming(each)]
+        for each in sorted(self._sightings.current, key=lambda each: -each.blob.center[0]):
+            if each.stuck:
+                self._sightings.drop(each)
+            elif self._has_crossed(each):
+                self._unrolled.claim(each.blob)
+                self._sightings.drop(each)
+                self._sizes.append((each.blob.area, each.blob.thickness))
+                views = self._views(each.blob)
+                parts.append(self._part(each.blob, views, "" if views else UNSEEN))
+        return parts
+
+    def _has_crossed(self, each: Sighting) -> bool:
+        place = each.blob.center[0] + self._unrolled.position
+        entirely = each.blob.left + self._unrolled.whole >= 1
+        sure = each.travels and each.looks >= FEWEST_LOOKS and not each.unseen
+        return sure and entirely and each.first_place < self._gate <= place
+
+    def _was_coming(self, each: Sighting) -> bool:
+        place = each.blob.center[0] + self._unrolled.position
+        whole = each.blob.left + self._unrolled.whole >= 1
+        return each.travels and each.looks >= 2 * FEWEST_LOOKS and whole and place < self._gate
+
+    def _usual(self) -> Usual:
+        """What the parts handed out were like, and before there are any, those on the way."""
+        sizes = list(self._sizes) or [
+            (each.blob.area, each.blob.thickness) for each in self._sightings.current if each.travels
+        ]
+        if not sizes:
+            return Usual(smallest=self._smallest)
+        return Usual(
+            area=median(area for area, _ in sizes),
+            thickness=median(thickness for _, thickness in sizes),
+            settled=len(self._sizes) >= 3,
+            smallest=self._smallest,
+        )
+
+    def _busy(self) -> NDArray[np.uint8]:
+        """Not 0 on and right beside everything that may be a part, in pixels of the look."""
+        shown = cv2.threshold(self._unrolled.evidence, LITTLE / 2, 255, cv2.THRESH_BINARY)[1].astype(np.uint8)
+        busy = cv2.dilate(cv2.max(shown, self._unrolled.claimed), np.ones((3, 3), np.uint8))
+        for each in self._sightings.current:
+            left, right = max(0, each.blob.left + self._unrolled.whole - 2), each.blob.right + self._unrolled.whole + 2
+            if right > 0 and not each.stuck:
+                busy[max(0, each.blob.top - 2) : each.blob.bottom + 2, left:right] = 255
+        return self._large(np.asarray(busy, np.uint8))
+
+    def _large(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return np.asarray(cv2.resize(mask, self._sight.size, interpolation=cv2.INTER_NEAREST), np.uint8)
+
+    def _part(self, blob: Blob, views: tuple[View, ...], reason: str) -> Part:
+        self._settled += 1
+        at_s, speed = self._crossing(blob)
+        return Part(
+            number=0,
+            at_s=at_s,
+            views=views,
+            reason=reason,
+            speed_px_s=speed * COARSE * self._sight.factor,
+            center_px=self._box(blob).center_px,
+        )
+
+    def _crossing(self, blob: Blob) -> tuple[float, float]:
+        """When the centre crossed the gate, between two looks, and how fast the belt ran around then."""
+        goal = self._gate - blob.center[0]
+        path = list(self._path)
+        for index in range(len(path) - 1, 0, -1):
+            (before_s, before), (after_s, after) = path[index - 1], path[index]
+            if before < goal <= after:
+                first, last = path[max(0, index - 4)], path[min(len(path) - 1, index + 3)]
+                speed = (last[1] - first[1]) / (last[0] - first[0]) if last[0] > first[0] else 0.0
+                return before_s + (goal - before) / (after - before) * (after_s - before_s), speed
+        return path[-1][0], self._pace.usual / COARSE
+
+    def _views(self, blob: Blob) -> tuple[View, ...]:
+        looks = [(at_s, image, self._box(blob, position)) for at_s, position, image in self._pictures]
+        return best_views(looks, self._config.views, self._config.margin)
+
+    def _box(self, blob: Blob, position: float | None = None) -> Box:
+        """Where a blob is in the full picture when the belt is at `position` (default: now)."""
+        moved = self._unrolled.position if position is None else position
+        left, right = (blob.left + moved) * COARSE, (blob.right + moved) * COARSE
+        return self._sight.box(left, blob.top * COARSE, right, blob.bottom * COARSE)

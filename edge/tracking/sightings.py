@@ -1,0 +1,172 @@
+"""Who is on the way: every patch on the unrolled belt, whether it travels, and whether it stayed or went."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from edge.tracking.blobs import Blob, Group, Usual, groups, split
+from edge.tracking.unrolled import Unrolled
+
+PROVEN = 6.0
+"""So many pixels must the belt have moved under a patch before it can be told from the scenery."""
+STUCK = 0.35
+"""A patch that stood still while the belt moved by this share of the picture is scenery."""
+FEWEST_LOOKS = 3
+LOOKED_AGAIN = (2, 6, 14, 30, 62)
+"""A patch that seems unchanged is cut into parts anew after so many searches, for its evidence ripens."""
+NEIGHBOURS = tuple((along, across) for along in (0, -1, 1) for across in (0, -1, 1))
+PATIENCE = 6
+"""Looks for which a part may be out of sight before it counts as gone."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Sighting:
+    """One patch that may be a part; its blob is in belt coordinates."""
+
+    blob: Blob
+    first_place: float
+    """Centre in the picture when it was first seen."""
+    since: float
+    """Belt position when it was first seen at its present edges."""
+    front: float
+    """Belt coordinate of its front edge then (of its back edge when the front was out of the picture)."""
+    by_front: bool
+    looks: int = 1
+    unseen: int = 0
+    travels: bool = False
+    stuck: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class _Known:
+    rectangle: tuple[int, int, int, int]
+    whole: int
+    sightings: list[Sighting]
+    age: int = 0
+
+
+@dataclass(slots=True)
+class Sightings:
+    """Keeps sightings from look to look; unchanged patches are not looked at again."""
+
+    unrolled: Unrolled
+    current: list[Sighting] = field(default_factory=list)
+    _known: list[_Known] = field(default_factory=list)
+
+    def look(self, usual: Usual) -> list[Sighting]:
+        """Bring everything up to date; gives the sightings that have gone for good."""
+        whole = self.unrolled.whole
+        kept, changed, ages = self._compared(groups(self.unrolled.evidence, usual))
+        same = {id(each) for known in kept for each in known.sightings}
+        old = [each for each in self.current if id(each) not in same]
+        used: list[Sighting] = []
+        for group in changed:
+            blobs = [blob.moved(-whole) for blob in split(group, self.unrolled.evidence, usual)]
+            fresh = [blob for blob in blobs if self.unrolled.claimed_share(blob) < 0.4]
+            taken = [self._continued(blob, old, used) for blob in fresh]
+            kept.append(_Known(rectangle=group.rectangle, whole=whole, sightings=taken, age=ages.get(id(group), 0)))
+        self._known = kept
+        seen = [each for known in kept for each in known.sightings]
+        for each in seen:
+            self._judge(each)
+        found = {id(each) for each in seen}
+        return self._missed([each for each in old if id(each) not in found], seen)
+
+    def drop(self, sighting: Sighting) -> None:
+        """Forget a sighting that has been handed out or turned out to be scenery."""
+        self.current = [each for each in self.current if each is not sighting]
+        for known in self._known:
+            known.sightings = [each for each in known.sightings if each is not sighting]
+
+    def _compared(self, found: list[Group]) -> tuple[list[_Known], list[Group], dict[int, int]]:
+        """Patches that look as they did, and those that do not."""
+        by_place: dict[tuple[int, int], _Known] = {}
+        for known in self._known:
+            left = known.rectangle[0] + self.unrolled.whole - known.whole
+            by_place[left, known.rectangle[1]] = known
+        kept: list[_Known] = []
+        changed: list[Group] = []
+        ages: dict[int, int] = {}
+        for group in found:
+            known = self._same(by_place, group)
+            if known is None or known.age in LOOKED_AGAIN:
+                changed.append(group)
+                ages[id(group)] = known.age + 1 if known else 0
+            else:
+                kept.append(known)
+                known.age += 1
+        return kept, changed, ages
+
+    def _same(self, by_place: dict[tuple[int, int], _Known], group: Group) -> _Known | None:
+        left, top, right, bottom = group.rectangle
+        if left <= 0 or right >= self.unrolled.evidence.shape[1]:
+            return None
+        for key in NEIGHBOURS:
+            known = by_place.get((left + key[0], top + key[1]))
+            if known is not None:
+                was_right = known.rectangle[2] + self.unrolled.whole - known.whole
+                if abs(right - was_right) <= 1 and abs(bottom - known.rectangle[3]) <= 1:
+                    return known
+        return None
+
+    def _continued(self, blob: Blob, old: list[Sighting], used: list[Sighting]) -> Sighting:
+        """The sighting that this blob is the next look at, or a new one that inherits from what was there."""
+        place = blob.center[0] + self.unrolled.whole
+        best = max(old, key=lambda each: _shared(each.blob, blob), default=None)
+        if best is None or _shared(best.blob, blob) == 0:
+            return self._new(blob, place)
+        alike = abs(best.blob.area - blob.area) < 0.5 * max(best.blob.area, blob.area)
+        if alike and not any(each is best for each in used):
+            used.append(best)
+            best.blob, best.looks, best.unseen = blob, best.looks + 1, 0
+            return best
+        child = self._new(blob, place)
+        child.first_place, child.looks, child.travels = min(best.first_place, place), best.looks + 1, best.travels
+        return child
+
+    def _new(self, blob: Blob, place: float) -> Sighting:
+        by_front = blob.right + self.unrolled.whole < self.unrolled.evidence.shape[1]
+        edge = blob.right if by_front else blob.left
+        return Sighting(
+            blob=blob, first_place=place, since=self.unrolled.position, front=float(edge), by_front=by_front
+        )
+
+    def _judge(self, each: Sighting) -> None:
+        """Whether its edge stayed at the same spot of the belt (a part) or of the picture (scenery)."""
+        travelled = self.unrolled.position - each.since
+        if abs(travelled) < PROVEN:
+            return
+        if each.by_front and each.blob.right + self.unrolled.whole >= self.unrolled.evidence.shape[1]:
+            return
+        edge = each.blob.right if each.by_front else each.blob.left
+        slid = (each.front - edge) / travelled
+        if abs(slid) < 0.4:
+            each.travels = True
+        elif slid > 0.7 and abs(travelled) > STUCK * self.unrolled.evidence.shape[1]:
+            each.travels, each.stuck = False, True
+
+    def _missed(self, missing: list[Sighting], seen: list[Sighting]) -> list[Sighting]:
+        gone = []
+        waiting = []
+        along = self.unrolled.evidence.shape[1]
+        for each in missing:
+            if each.blob.left + self.unrolled.whole >= along or each.blob.right + self.unrolled.whole <= 0:
+                continue
+            if self.unrolled.covered(each.blob) >= 0.4:
+                if not any(_shared(each.blob, other.blob) > 0.3 for other in seen):
+                    waiting.append(each)
+                continue
+            each.unseen += 1
+            (gone if each.unseen > PATIENCE else waiting).append(each)
+        self.current = seen + waiting
+        return gone
+
+
+def _shared(one: Blob, other: Blob) -> float:
+    """Overlap of two upright boxes over the smaller of them."""
+    along = min(one.right, other.right) - max(one.left, other.left)
+    across = min(one.bottom, other.bottom) - max(one.top, other.top)
+    if along <= 0 or across <= 0:
+        return 0.0
+    smaller = min((each.right - each.left) * (each.bottom - each.top) for each in (one, other))
+    return along * across / max(1, smaller)
