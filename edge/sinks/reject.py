@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 TURN_S = 0.25
 
 
-class NoOutput(Exception):
+class NoOutput(OSError):
     """There is no such pin on this machine; one line that says what to do."""
 
 
