@@ -180,6 +180,20 @@ class Journal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reject:
+    """The output that works the reject gate."""
+
+    enabled: bool = False
+    pin: int = number(17, 0, 27, "")
+    active_high: bool = True
+    drives: str = choice("reject", "reject", "pass")
+    delay_s: float = number(0.5, 0.0, 600.0, "s")
+    distance_px: float = number(0.0, 0.0, 100000.0, "px")
+    pulse_s: float = number(0.05, 0.002, 10.0, "s")
+    tolerance_s: float = number(0.02, 0.0, 1.0, "s")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Http:
     """The operator's page and the metrics."""
 
@@ -205,6 +219,7 @@ class Config:
     model: Model = Model()
     mqtt: Mqtt = Mqtt()
     journal: Journal = Journal()
+    reject: Reject = Reject()
     http: Http = Http()
     log: Log = Log()
 

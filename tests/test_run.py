@@ -12,6 +12,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import paho.mqtt.client as paho
 import pytest
 
 from edge.demo_broker import DemoBroker
+from edge.sinks.journal import Journal
 
 ROOT = Path(__file__).parents[1]
 DEADLINE_S = 30.0
@@ -225,3 +227,28 @@ def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
             code, told = ended(process)
     assert (code, told.count("\n")) == (1, 1)
     assert "is in use by another program; set http.port" in told
+
+
+def test_verdicts_say_when_their_part_is_before_the_reject_gate(tmp_path: Path) -> None:
+    pytest.importorskip("gpiozero")
+    config = written(tmp_path, reject={"enabled": True, "delay_s": 2.0})
+    with daemon(config, GPIOZERO_PIN_FACTORY="mock") as process:
+        until(lambda: status(config)["parts"]["decided"] >= 2, "two verdicts")
+        process.terminate()
+        assert ended(process)[0] == 0
+    journal = Journal(tmp_path / "journal.sqlite", 30)
+    documents = [json.loads(record.payload) for record in journal.range(1, 99)]
+    journal.close()
+    for document in documents:
+        travel = datetime.fromisoformat(document["eject_at"]) - datetime.fromisoformat(document["captured_at"])
+        assert travel == timedelta(seconds=2)
+        assert document["late"] is False
+
+
+def test_a_reject_output_without_gpio_is_one_line_and_exit_1(tmp_path: Path) -> None:
+    pytest.importorskip("gpiozero")
+    with daemon(written(tmp_path, reject={"enabled": True}), GPIOZERO_PIN_FACTORY="native") as process:
+        code, told = ended(process)
+    assert code == 1
+    assert "reject.pin: GPIO 17 cannot be used" in told.splitlines()[-1]
+    assert "Traceback" not in told
