@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import itertools
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -90,7 +91,7 @@ def count(clip: Clue, tracking: Tracking) -> tuple[list[Part], float]:
 def twice(parts: list[Part]) -> int:
     """Parts that came so soon after another that they can only be the same one: nearer than its own half length."""
     found = 0
-    for before, after in zip(parts, parts[1:], strict=False):
+    for before, after in itertools.pairwise(parts):
         if before.views and after.views:
             box, other = before.views[0].box, after.views[0].box
             apart = (after.at_s - before.at_s) * max(1.0, before.speed_px_s)
