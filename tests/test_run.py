@@ -252,3 +252,20 @@ def test_a_reject_output_without_gpio_is_one_line_and_exit_1(tmp_path: Path) -> 
     assert code == 1
     assert "reject.pin: GPIO 17 cannot be used" in told.splitlines()[-1]
     assert "Traceback" not in told
+
+
+def test_verdicts_say_where_the_picture_of_their_part_is(tmp_path: Path) -> None:
+    archive = tmp_path / "archive"
+    config = written(tmp_path, archive={"enabled": True, "folder": str(archive), "pass_every": 1, "free_mb": 0.0})
+    with daemon(config) as process:
+        until(lambda: status(config)["parts"]["decided"] >= 3, "three verdicts")
+        process.terminate()
+        assert ended(process)[0] == 0
+    journal = Journal(tmp_path / "journal.sqlite", 30)
+    documents = [json.loads(record.payload) for record in journal.range(1, 99)]
+    journal.close()
+    named = [document for document in documents if document["image"]]
+    assert len(named) == len([document for document in documents if document["views"]]) > 0
+    for document in named:
+        assert (archive / document["image"]).read_bytes().startswith(b"\xff\xd8")
+        assert json.loads((archive / document["image"]).with_suffix(".json").read_bytes()) == document
