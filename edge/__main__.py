@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from edge import __version__
 
-COMMANDS = ("run", "demo", "replay", "simulate", "check", "doctor", "models", "bench")
+COMMANDS = ("run", "demo", "replay", "simulate", "calibrate", "check", "doctor", "models", "bench")
 
 DONE, FAILED, USAGE, BAD_CONFIG = 0, 1, 2, 78
 

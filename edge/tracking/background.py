@@ -103,7 +103,7 @@ class EmptyBelt:
             due = int(self._owed)
             self._owed -= due
             same = cv2.compare(cv2.absdiff(seen, self._former), self._low[0], cv2.CMP_LE)
-            still = cv2.bitwise_and(cv2.add(self._still, due), same)
+            still = cv2.bitwise_and(cv2.convertScaleAbs(self._still, alpha=1.0, beta=due), same)
             self._still = np.asarray(still, dtype=np.uint8)
             settled = cv2.threshold(self._still, SETTLED - 1, 1, cv2.THRESH_BINARY)[1]
             self._free = np.asarray(cv2.max(self._free, settled), dtype=np.uint8)
@@ -116,7 +116,7 @@ class EmptyBelt:
             if len(seen) < FEW:
                 return plane
             shift = _middle(empty - seen)
-            return np.asarray(cv2.add(plane, shift) if shift >= 0 else cv2.subtract(plane, -shift), dtype=np.uint8)
+            return np.asarray(cv2.convertScaleAbs(plane, alpha=1.0, beta=shift), dtype=np.uint8)
         useful = (empty > 16) & (seen < 250)
         if np.count_nonzero(useful) < FEW:
             return plane

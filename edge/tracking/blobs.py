@@ -17,7 +17,7 @@ LITTLE, MUCH = 60.0, 140.0
 OWN = 0.4
 """A shape ends where the evidence falls below this share of its own."""
 NECK, DEEP_NECK = 0.75, 0.5
-"""Two parts touch where a shape is narrower than this share of its thickness: once the usual size is known, and before."""
+"""Parts touch where a shape is narrower than this share of its thickness: once the usual size is known, and before."""
 LUMP = 1.35
 """Only what is larger than the usual part by this factor may be several parts."""
 CRUMB = 0.25

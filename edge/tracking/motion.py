@@ -89,7 +89,7 @@ def _ways(total: Floats, weight: Floats, best: int, against: NDArray[np.bool_]) 
     other = total[:, against].max(axis=1) / np.maximum(weight, 1e-9)
     heard = weight > 0.02 * weight.sum()
     with_it, without = heard & (own > other + 0.1), heard & (other > own + 0.2) & (other > 0.3)
-    return with_it.astype(np.int8) - without.astype(np.int8)
+    return np.asarray(with_it.astype(np.int8) - without.astype(np.int8), dtype=np.int8)
 
 
 def _correlation(history: list[Profiles], lag: int, size: int) -> tuple[Floats, Floats]:

@@ -33,7 +33,7 @@ class Sight:
         return small if self.direction in ("right", "left") else small[::-1]
 
     def look(self, image: Image) -> Image:
-        """The region small and turned: `(across, along)` gray or `(across, along, 3)` Y, Cr, Cb; travel to the right."""
+        """The region small and turned: `(across, along)` gray or `(across, along, 3)` Y, Cr, Cb."""
         return turned(self.shrink(image), self.direction)
 
     def shrink(self, image: Image) -> Image:

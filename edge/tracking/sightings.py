@@ -81,9 +81,8 @@ class Sightings:
     def _compared(self, found: list[Group]) -> tuple[list[_Known], list[Group], dict[int, int]]:
         """Patches that look as they did, and those that do not."""
         by_place: dict[tuple[int, int], _Known] = {}
-        for known in self._known:
-            left = known.rectangle[0] + self.unrolled.whole - known.whole
-            by_place[left, known.rectangle[1]] = known
+        for each in self._known:
+            by_place[each.rectangle[0] + self.unrolled.whole - each.whole, each.rectangle[1]] = each
         kept: list[_Known] = []
         changed: list[Group] = []
         ages: dict[int, int] = {}
@@ -146,8 +145,8 @@ class Sightings:
             each.travels, each.stuck = False, True
 
     def _missed(self, missing: list[Sighting], seen: list[Sighting]) -> list[Sighting]:
-        gone = []
-        waiting = []
+        gone: list[Sighting] = []
+        waiting: list[Sighting] = []
         along = self.unrolled.evidence.shape[1]
         for each in missing:
             if each.blob.left + self.unrolled.whole >= along or each.blob.right + self.unrolled.whole <= 0:

@@ -35,7 +35,7 @@ class BeltTracker:
     """Frames in, each physical part once out."""
 
     def __init__(self, config: Tracking) -> None:
-        self._config = config
+        self.config = config
         self._waiting: list[Moment] = []
         self._along: list[motion.Profiles] = []
         self._across: list[motion.Profiles] = []
@@ -47,6 +47,16 @@ class BeltTracker:
     def entered(self) -> int:
         """Parts noticed so far."""
         return sum(lane.entered for lane in self._lanes)
+
+    @property
+    def direction(self) -> str:
+        """The way the belt runs; empty until that is known."""
+        return self._sight.direction if self._lanes else ""
+
+    @property
+    def speed_px_s(self) -> float:
+        """The belt's usual speed; 0 until it is known."""
+        return self._lanes[0].speed_px_s if self._lanes else 0.0
 
     @property
     def outlines(self) -> tuple[Box, ...]:
@@ -69,7 +79,7 @@ class BeltTracker:
         return replace(part, number=self._number)
 
     def _learn(self, frame: Frame) -> list[Part]:
-        plain = sight_of(frame.image, self._config.region, "right")
+        plain = sight_of(frame.image, self.config.region, "right")
         small = plain.shrink(frame.image)
         self._waiting.append(Moment(at_s=frame.at_s, look=small, image=frame.image))
         self._along.append(motion.profiles(small))
@@ -98,16 +108,16 @@ class BeltTracker:
     def _begin(self, image: Image) -> list[Part]:
         assert self._course is not None
         course, waiting = self._course, self._waiting
-        self._sight = sight_of(image, self._config.region, course.direction)
+        self._sight = sight_of(image, self.config.region, course.direction)
         moments = [replace(each, look=turned(each.look, course.direction)) for each in waiting]
         self._waiting, self._along, self._across = [], [], []
         picked = np.unique(np.linspace(0, len(moments) - 1, 32).astype(int))
         empty = EmptyBelt([moments[i].look for i in picked])
-        self._lanes = [Lane(self._config, self._sight, empty, course.speed)]
+        self._lanes = [Lane(self.config, self._sight, empty, course.speed)]
         return [part for moment in moments for part in self._passed(moment)]
 
     def _found_course(self) -> _Course | None:
-        wanted = self._config.direction
+        wanted = self.config.direction
         heard = []
         if wanted not in ("up", "down"):
             heard.append((motion.learn(self._along[-HEARD:]), ("right", "left")))
