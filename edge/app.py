@@ -105,7 +105,7 @@ class Daemon:
             self.journal,
             live_encoder(speaker, config),
             on_committed=self._committed,
-            on_journal=self.board.journal,
+            on_journal=self._journal_changed,
         )
 
     def run(self, notifier: Notifier) -> int:
@@ -238,6 +238,11 @@ class Daemon:
         self.metrics.camera_up(self._config.station.station).set(up)
         if self.publisher is not None:
             self.publisher.say_event({"event": "camera_up" if up else "camera_lost"})
+
+    def _journal_changed(self, writes: bool) -> None:
+        self.board.journal(writes)
+        if self.publisher is not None:
+            self.publisher.say_event({"event": "journal_writes" if writes else "journal_down"})
 
     def _broker_changed(self, up: bool) -> None:
         self.board.broker(up)
