@@ -26,6 +26,8 @@ VIEW_LOOKS = 8
 PATH_LOOKS = 240
 STEP, WAIT = 2, 4
 """The unrolled belt is searched again after it moved by so many pixels, or after so many looks."""
+DOUBTED = 0.9
+"""So large a share of unexplained looks, over about a hundred, means that the belt was learned wrongly."""
 VANISHED = "the part vanished before the gate"
 UNSEEN = "no picture shows the whole part"
 
@@ -59,9 +61,14 @@ class Lane:
         self._smallest = max(4.0, config.part_min_px / (sight.factor * COARSE))
 
     @property
-    def entered(self) -> int:
-        """Parts handed out, and those on the way."""
-        return self._settled + sum(1 for each in self._sightings.current if each.travels)
+    def coming(self) -> int:
+        """Parts on their way to the gate."""
+        return sum(self._is_coming(each) for each in self._sightings.current)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether what happens in the picture has long not been explained by this belt's motion."""
+        return self._pace.doubt > DOUBTED
 
     @property
     def outlines(self) -> tuple[Box, ...]:
@@ -96,7 +103,7 @@ class Lane:
 
     def _search(self) -> list[Part]:
         gone = self._sightings.look(self._usual())
-        parts = [self._part(each.blob, (), VANISHED) for each in gone if self._was_coming(each)]
+        parts = [self._part(each.blob, (), VANISHED) for each in gone if self._is_coming(each)]
         for each in sorted(self._sightings.current, key=lambda each: -each.blob.center[0]):
             if each.stuck:
                 self._sightings.drop(each)
@@ -114,10 +121,10 @@ class Lane:
         sure = each.travels and each.looks >= FEWEST_LOOKS and not each.unseen
         return sure and entirely and each.first_place < self._gate <= place
 
-    def _was_coming(self, each: Sighting) -> bool:
+    def _is_coming(self, each: Sighting) -> bool:
         place = each.blob.center[0] + self._unrolled.position
-        whole = each.blob.left + self._unrolled.whole >= 1
-        return each.travels and each.looks >= 2 * FEWEST_LOOKS and whole and place < self._gate
+        entirely = each.blob.left + self._unrolled.whole >= 1
+        return each.travels and each.looks >= 2 * FEWEST_LOOKS and entirely and place < self._gate
 
     def _usual(self) -> Usual:
         """What the parts handed out were like, and before there are any, those on the way."""
