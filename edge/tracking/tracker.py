@@ -128,6 +128,10 @@ class BeltTracker:
         self._waiting, self._along, self._across = [], [], []
         picked = np.unique(np.linspace(0, len(moments) - 1, 32).astype(int))
         empty = EmptyBelt([moments[i].look for i in picked])
+        rehearsal = Lane(self.config, self._sight, empty, course.speed)
+        for moment in moments:
+            rehearsal.update(moment)
+        empty.rewind()
         self._lanes = [Lane(self.config, self._sight, empty, course.speed)]
         return [part for moment in moments for part in self._passed(moment)]
 
