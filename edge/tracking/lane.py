@@ -29,6 +29,7 @@ STEP, WAIT = 2, 4
 DOUBTED = 0.9
 """So large a share of unexplained looks, over about a hundred, means that the belt was learned wrongly."""
 VANISHED = "the part vanished before the gate"
+SLIPPED = "the part was hidden when it passed the gate"
 UNSEEN = "no picture shows the whole part"
 
 
@@ -113,6 +114,10 @@ class Lane:
                 self._sizes.append((each.blob.area, each.blob.thickness))
                 views = self._views(each.blob)
                 parts.append(self._part(each.blob, views, "" if views else UNSEEN))
+            elif self._has_slipped_by(each):
+                self._unrolled.claim(each.blob)
+                self._sightings.drop(each)
+                parts.append(self._part(each.blob, self._views(each.blob), SLIPPED))
         return parts
 
     def _has_crossed(self, each: Sighting) -> bool:
@@ -120,6 +125,17 @@ class Lane:
         entirely = each.blob.left + self._unrolled.whole >= 1
         sure = each.travels and each.looks >= FEWEST_LOOKS and not each.unseen
         return sure and entirely and each.first_place < self._gate <= place
+
+    def _has_slipped_by(self, each: Sighting) -> bool:
+        """A whole part beyond the gate that nobody saw coming: it was hidden, or laid there."""
+        usual = self._usual()
+        if each.first_place < self._gate or not (each.travels and usual.settled) or each.looks < 2 * FEWEST_LOOKS:
+            return False
+        blob = each.blob
+        alike = blob.area > 0.5 * usual.area and blob.thickness > 0.6 * usual.thickness
+        goal = self._gate - blob.center[0]
+        watched = self._path[0][1] < goal
+        return alike and watched and not each.unseen and self._unrolled.claimed_share(blob) < 0.1
 
     def _is_coming(self, each: Sighting) -> bool:
         place = each.blob.center[0] + self._unrolled.position
