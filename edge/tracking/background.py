@@ -95,7 +95,9 @@ class EmptyBelt:
         for channel, seen in self._seen.items():
             cv2.accumulateWeighted(seen, self._empty[channel], self._rate, mask=self._free)
             away = cv2.min(cv2.absdiff(seen, self._flat[channel]), self._low[channel])
-            cv2.accumulateWeighted(cv2.convertScaleAbs(away, alpha=1.25), self._spread[channel], self._rate / 2, self._free)
+            cv2.accumulateWeighted(
+                cv2.convertScaleAbs(away, alpha=1.25), self._spread[channel], self._rate / 2, self._free
+            )
         self._refresh()
 
     def rewind(self) -> None:
