@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import argparse
 import csv
-import itertools
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from threading import Event
 from types import ModuleType
@@ -32,8 +32,8 @@ THRESHOLDS: list[tuple[ModuleType, str]] = [
     *((blobs, name) for name in ("LITTLE", "MUCH", "OWN", "NECK", "DEEP_NECK", "LUMP", "CRUMB", "THIN", "HOLE")),
     *((unrolled, name) for name in ("MEMORY", "FIRST")),
     *((sightings, name) for name in ("PROVEN", "STUCK", "PATIENCE", "FEWEST_LOOKS")),
-    *((motion, name) for name in ("NOTICED", "KEY_PX", "MOST_COLUMNS", "FEW_CHANGES")),
-    *((tracker, name) for name in ("SURE_SCORE", "SURE_MARGIN", "TRAVEL", "HEARD")),
+    *((motion, name) for name in ("NOTICED", "KEY_PX", "MOST_COLUMNS", "FEW_CHANGES", "FADE")),
+    *((tracker, name) for name in ("SURE_SCORE", "SURE_MARGIN", "TRAVEL", "AGREED")),
     *((lane, name) for name in ("STEP", "WAIT")),
     (sight, "LONG_SIDE_PX"),
 ]
@@ -91,7 +91,7 @@ def count(clip: Clue, tracking: Tracking) -> tuple[list[Part], float]:
 def twice(parts: list[Part]) -> int:
     """Parts that came so soon after another that they can only be the same one: nearer than its own half length."""
     found = 0
-    for before, after in itertools.pairwise(parts):
+    for before, after in pairwise(parts):
         if before.views and after.views:
             box, other = before.views[0].box, after.views[0].box
             apart = (after.at_s - before.at_s) * max(1.0, before.speed_px_s)

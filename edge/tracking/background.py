@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from edge.domain import Image
 from edge.tracking.motion import profiles
+from edge.tracking.sight import planes_of
 
 Float = NDArray[np.float32]
 
@@ -61,25 +62,21 @@ class EmptyBelt:
         self._position = self._owed = 0.0
         self._refresh()
 
-    def evidence(self, look: Image, before: Float) -> tuple[Image, Image]:
-        """`(evidence, level)`: 0 to 255 for how surely a pixel is no belt; and the luma at the usual exposure.
+    def evidence(self, look: Image, before: Float) -> tuple[Image, list[Image]]:
+        """`(evidence, planes)`: 0 to 255 for how surely a pixel is no belt; and the look at the usual exposure.
 
         `before` is the evidence gathered so far, half as fine: where it is high, the exposure is not read.
         """
         free = cv2.resize(before, self._sample_size, interpolation=cv2.INTER_NEAREST) < DOUBTFUL
-        planes = cv2.split(look) if look.ndim == 3 else (look,)
         total: Image | None = None
-        level = planes[0]
-        for channel, plane in enumerate(planes):
-            exposed = self._exposed(np.asarray(plane, dtype=np.uint8), channel, free)
-            if channel == 0:
-                level = exposed
+        for channel, plane in enumerate(planes_of(look)):
+            exposed = self._exposed(plane, channel, free)
             beyond = cv2.subtract(cv2.absdiff(exposed, self._flat[channel]), self._low[channel])
             stands = cv2.multiply(beyond, self._slope[channel], scale=1 / 16)
             total = np.asarray(stands if total is None else cv2.max(total, stands), dtype=np.uint8)
             self._seen[channel] = exposed
         assert total is not None
-        return total, np.asarray(level, dtype=np.uint8)
+        return total, list(self._seen.values())
 
     def learn(self, busy: Callable[[], NDArray[np.uint8]], position: float) -> None:
         """Follow the latest look where nothing is going on; cheap because only every few looks.
@@ -95,9 +92,8 @@ class EmptyBelt:
         for channel, seen in self._seen.items():
             cv2.accumulateWeighted(seen, self._empty[channel], self._rate, mask=self._free)
             away = cv2.min(cv2.absdiff(seen, self._flat[channel]), self._low[channel])
-            cv2.accumulateWeighted(
-                cv2.convertScaleAbs(away, alpha=1.25), self._spread[channel], self._rate / 2, self._free
-            )
+            away = cv2.convertScaleAbs(away, alpha=1.25)
+            cv2.accumulateWeighted(away, self._spread[channel], self._rate / 2, mask=self._free)
         self._refresh()
 
     def rewind(self) -> None:
@@ -139,7 +135,7 @@ class EmptyBelt:
         self._low = [np.asarray(cv2.convertScaleAbs(each, alpha=FAINT), dtype=np.uint8) for each in spread]
         self._slope = [np.clip(16 * 255 / ((PLAIN - FAINT) * each), 1, 255).astype(np.uint8) for each in spread]
         self._samples = [each[SAMPLE] for each in self._empty]
-        self.profile = profiles(self._flat[0])
+        self.profile = profiles(self._flat)
 
 
 def _middle(values: Float) -> float:

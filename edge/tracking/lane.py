@@ -83,8 +83,8 @@ class Lane:
 
     def update(self, moment: Moment) -> list[Part]:
         """Take one look; give the parts that are settled by it."""
-        evidence, level = self._empty.evidence(moment.look, self._unrolled.evidence)
-        profile = motion.profiles(level) - self._empty.profile
+        evidence, planes = self._empty.evidence(moment.look, self._unrolled.evidence)
+        profile = motion.profiles(planes) - self._empty.profile
         passed_s = moment.at_s - self._path[-1][0] if self._path else 0.0
         self._unrolled.move(self._pace.step(profile, passed_s) / COARSE)
         height, width = self._unrolled.claimed.shape

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -13,9 +15,12 @@ from edge.domain import Image
 Profiles = NDArray[np.float32]
 """`(bands, along)`: the mean gray of each band of the belt, along the travel axis."""
 Floats = NDArray[np.float64]
+Spectrum = NDArray[np.complex128]
 
 BANDS = 12
 LAGS = (1, 2, 4)
+FADE = 0.96
+"""What was heard fades by this per look: about 25 looks decide how the belt runs."""
 NOTICED = 4.5
 """A band has changed when it changed by more grey levels than this (a mean over many pixels hardly flickers)."""
 MOST_COLUMNS = 64
@@ -28,9 +33,12 @@ SLOWEST = 0.3
 """Speeds below this, in small pixels per frame, are not told from standing still while learning."""
 
 
-def profiles(small: Image) -> Profiles:
-    """Average across the belt within bands: what is left is quick to shift and compare along it."""
-    plane = small[..., 0] if small.ndim == 3 else small
+def profiles(planes: Sequence[Image]) -> Profiles:
+    """Average across the belt within bands of each plane: what is left is quick to shift and compare along it."""
+    return np.concatenate([_banded(plane) for plane in planes])
+
+
+def _banded(plane: Image) -> Profiles:
     height = plane.shape[0]
     bands = min(BANDS, height)
     rows = height // bands
@@ -52,25 +60,67 @@ class Learned:
     """For each band 1 where it goes with `speed`, -1 where it clearly goes the other way, 0 where nobody knows."""
 
 
+class Listener:
+    """Phase-correlates successive temporal differences over several lags and sums: static scenery cancels."""
+
+    def __init__(self) -> None:
+        self._recent: deque[Profiles] = deque(maxlen=2 * max(LAGS) + 1)
+        self._changes: dict[int, deque[tuple[Spectrum | None, Floats]]] = {lag: deque(maxlen=lag + 1) for lag in LAGS}
+        self._sums: dict[int, Spectrum] = {}
+        self._energies: dict[int, Floats] = {}
+
+    def hear(self, profile: Profiles) -> None:
+        """Take the profile of one more look."""
+        self._recent.append(profile)
+        size = _fft_size(profile)
+        for lag in LAGS:
+            if len(self._recent) <= lag:
+                continue
+            change = _changed(profile - self._recent[-1 - lag])
+            energy: Floats = np.asarray((change * change).sum(axis=1), dtype=np.float64)
+            changes = self._changes[lag]
+            changes.append((np.fft.rfft(change, size) if energy.any() else None, energy))
+            self._add(lag, changes, profile.shape[0], size)
+
+    def _add(self, lag: int, changes: deque[tuple[Spectrum | None, Floats]], bands: int, size: int) -> None:
+        if lag not in self._sums:
+            self._sums[lag] = np.zeros((bands, size // 2 + 1), dtype=np.complex128)
+            self._energies[lag] = np.zeros(bands)
+        self._sums[lag] *= FADE
+        self._energies[lag] *= FADE
+        if len(changes) == lag + 1:
+            (before, its_energy), (now, energy) = changes[0], changes[-1]
+            if before is not None and now is not None:
+                self._sums[lag] += now * np.conj(before)
+                self._energies[lag] += np.sqrt(energy * its_energy)
+
+    def learned(self) -> Learned:
+        """What the changes so far say."""
+        if not self._sums or sum(each.sum() for each in self._energies.values()) < 1:
+            return STILL
+        along = self._recent[-1].shape[1]
+        size = _fft_size(self._recent[-1])
+        speeds = np.arange(-0.45 * along, 0.45 * along + 0.1, 0.25)
+        places = np.arange(-(size // 2), size - size // 2)
+        total: Floats = np.zeros((self._recent[-1].shape[0], len(speeds)))
+        for lag, spectrum in self._sums.items():
+            correlation = np.fft.fftshift(np.fft.irfft(spectrum, size), axes=1)
+            shifts = speeds * lag
+            total += np.array([np.interp(shifts, places, band) for band in correlation]) * (
+                np.abs(shifts) < 0.9 * along
+            )
+        weight: Floats = np.asarray(sum(self._energies.values()), dtype=np.float64)
+        return _best(total, weight, np.asarray(speeds, dtype=np.float64))
+
+
 STILL = Learned(speed=0.0, score=0.0, margin=0.0, ways=np.zeros(BANDS, dtype=np.int8))
 
 
-def learn(history: list[Profiles]) -> Learned:
-    """Phase-correlate successive temporal differences over several lags and sum: static scenery cancels."""
-    along = history[0].shape[1]
-    size = cv2.getOptimalDFTSize(2 * along)
-    speeds = np.arange(-0.45 * along, 0.45 * along + 0.1, 0.25)
-    places = np.arange(-(size // 2), size - size // 2)
-    total: Floats = np.zeros((history[0].shape[0], len(speeds)))
-    weight: Floats = np.zeros(history[0].shape[0])
-    for lag in LAGS:
-        correlation, energy = _correlation(history, lag, size)
-        shifts = speeds * lag
-        inside = np.abs(shifts) < 0.9 * along
-        total += np.array([np.interp(shifts, places, band) for band in correlation]) * inside
-        weight += energy
-    if weight.sum() <= 0:
-        return STILL
+def _fft_size(profile: Profiles) -> int:
+    return int(cv2.getOptimalDFTSize(2 * profile.shape[1]))
+
+
+def _best(total: Floats, weight: Floats, speeds: Floats) -> Learned:
     total[:, np.abs(speeds) < SLOWEST] = 0
     together = total.sum(axis=0) / weight.sum()
     best = int(np.argmax(together))
@@ -90,19 +140,6 @@ def _ways(total: Floats, weight: Floats, best: int, against: NDArray[np.bool_]) 
     heard = weight > 0.02 * weight.sum()
     with_it, without = heard & (own > other + 0.1), heard & (other > own + 0.2) & (other > 0.3)
     return np.asarray(with_it.astype(np.int8) - without.astype(np.int8), dtype=np.int8)
-
-
-def _correlation(history: list[Profiles], lag: int, size: int) -> tuple[Floats, Floats]:
-    """`(correlation by band and shift, energy by band)` of differences over `lag` frames with those before them."""
-    changes = [_changed(history[i] - history[i - lag]) for i in range(lag, len(history))]
-    spectra = [np.fft.rfft(each, size) for each in changes]
-    energies = [(each * each).sum(axis=1) for each in changes]
-    total = np.zeros((history[0].shape[0], size // 2 + 1), dtype=complex)
-    energy: Floats = np.zeros(history[0].shape[0])
-    for i in range(lag, len(changes)):
-        total += spectra[i] * np.conj(spectra[i - lag])
-        energy += np.sqrt(energies[i] * energies[i - lag])
-    return np.fft.fftshift(np.fft.irfft(total, size), axes=1), energy
 
 
 def _changed(change: Profiles) -> Profiles:

@@ -95,3 +95,10 @@ def sight_of(image: Image, region: tuple[float, float, float, float], direction:
         direction=direction,
         picture_px=(width, height),
     )
+
+
+def planes_of(look: Image) -> list[Image]:
+    """The gray plane, or Y, Cr and Cb."""
+    if look.ndim == 2:
+        return [look]
+    return [np.asarray(plane, dtype=np.uint8) for plane in cv2.split(look)]

@@ -11,12 +11,10 @@ from edge.domain import Box, Frame, Image, Part
 from edge.tracking import motion
 from edge.tracking.background import EmptyBelt
 from edge.tracking.lane import Lane, Moment
-from edge.tracking.sight import sight_of, turned
+from edge.tracking.sight import planes_of, sight_of, turned
 
 FEWEST, MOST = 8, 120
 """Looks to learn from: before so many nothing is said; with so many it begins even if little has moved."""
-HEARD = 48
-"""Looks that are listened to for motion."""
 SURE_SCORE, SURE_MARGIN = 0.25, 0.15
 TRAVEL = 1.2
 """Pictures of belt to see before its empty look is believed."""
@@ -39,8 +37,8 @@ class BeltTracker:
     def __init__(self, config: Tracking) -> None:
         self.config = config
         self._waiting: list[Moment] = []
-        self._along: list[motion.Profiles] = []
-        self._across: list[motion.Profiles] = []
+        self._along = motion.Listener()
+        self._across = motion.Listener()
         self._course: _Course | None = None
         self._rumour: tuple[_Course, float] | None = None
         self._lanes: list[Lane] = []
@@ -88,8 +86,9 @@ class BeltTracker:
         plain = sight_of(frame.image, self.config.region, "right")
         small = plain.shrink(frame.image)
         self._waiting.append(Moment(at_s=frame.at_s, look=small, image=frame.image))
-        self._along.append(motion.profiles(small))
-        self._across.append(motion.profiles(turned(small, "down")))
+        if self._course is None:
+            self._along.hear(motion.profiles(planes_of(small)))
+            self._across.hear(motion.profiles(planes_of(turned(small, "down"))))
         self._forget(frame.image)
         count = len(self._waiting)
         if self._course is None and count >= FEWEST and count % 4 == 0:
@@ -103,7 +102,7 @@ class BeltTracker:
         if len(self._waiting) > keep and self._waiting[-keep - 1].image is not None:
             self._waiting[-keep - 1] = replace(self._waiting[-keep - 1], image=None)
         if self._course is None and len(self._waiting) > MOST:
-            del self._waiting[0], self._along[0], self._across[0]
+            del self._waiting[0]
 
     def _agreed(self, found: _Course | None, small: Image) -> _Course | None:
         """A course that was found again and again while the belt went some way: a shaking camera goes nowhere."""
@@ -125,7 +124,7 @@ class BeltTracker:
         course, waiting = self._course, self._waiting
         self._sight = sight_of(image, self.config.region, course.direction)
         moments = [replace(each, look=turned(each.look, course.direction)) for each in waiting]
-        self._waiting, self._along, self._across = [], [], []
+        self._waiting, self._along, self._across = [], motion.Listener(), motion.Listener()
         picked = np.unique(np.linspace(0, len(moments) - 1, 32).astype(int))
         empty = EmptyBelt([moments[i].look for i in picked])
         rehearsal = Lane(self.config, self._sight, empty, course.speed)
@@ -139,9 +138,9 @@ class BeltTracker:
         wanted = self.config.direction
         heard = []
         if wanted not in ("up", "down"):
-            heard.append((motion.learn(self._along[-HEARD:]), ("right", "left")))
+            heard.append((self._along.learned(), ("right", "left")))
         if wanted not in ("left", "right"):
-            heard.append((motion.learn(self._across[-HEARD:]), ("down", "up")))
+            heard.append((self._across.learned(), ("down", "up")))
         learned, words = max(heard, key=lambda each: each[0].score)
         if learned.score < SURE_SCORE or learned.margin < SURE_MARGIN:
             return None

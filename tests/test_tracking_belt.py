@@ -1,0 +1,224 @@
+"""The tracker on simulated belts: each part once, in time, or to review with a reason; never silence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from threading import Event
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.config import SimulatorSource, Tracking
+from edge.domain import Frame, Image, Part, Tracker
+from edge.sources.simulator import Simulator
+from edge.tracking import open_tracker
+
+SMALL = SimulatorSource(width_px=320, height_px=240, part_px=56, speed_px_s=130, parts_per_minute=90, fps=25, seed=4)
+Change = Callable[[Image, int], Image]
+
+
+def simulated(config: SimulatorSource, seconds: float = 12) -> tuple[list[Frame], list[float]]:
+    """Frames, and when true parts cross the middle."""
+    simulator = Simulator(config, paced=False, seconds=seconds)
+    frames = list(simulator.frames(Event()))
+    return frames, [part.crossed_at_s for part in simulator.truth().parts or ()]
+
+
+def tracked(frames: Iterable[Frame], config: Tracking | None = None) -> tuple[list[Part], Tracker]:
+    tracker = open_tracker(config or Tracking())
+    return [part for frame in frames for part in tracker.update(frame)], tracker
+
+
+def changed(frames: list[Frame], change: Change) -> list[Frame]:
+    return [replace(frame, image=change(frame.image.copy(), frame.index)) for frame in frames]
+
+
+def assert_once_each(parts: list[Part], true_s: list[float], within_s: float = 0.08) -> None:
+    """One part for each crossing, at its time, judged by its views. The last one may still be on its way."""
+    found = sorted(part.at_s for part in parts)
+    assert len(true_s) - 1 <= len(found) <= len(true_s), (found, true_s)
+    assert np.abs(np.array(found) - np.array(true_s[: len(found)])).max() < within_s
+    assert [part.reason for part in parts if part.reason] == []
+    assert [part.number for part in parts] == list(range(1, len(parts) + 1))
+
+
+@pytest.mark.parametrize(
+    ("scenario", "direction"),
+    [
+        ("clean", "right"),
+        ("touching", "left"),
+        ("flicker", "down"),
+        ("vibration", "up"),
+        ("seams", "right"),
+        ("dropped", "left"),
+        ("stop", "right"),
+        ("two-lanes", "right"),
+    ],
+)
+def test_every_part_once(scenario: str, direction: str) -> None:
+    frames, true_s = simulated(replace(SMALL, scenario=scenario, direction=direction))
+    parts, tracker = tracked(frames)
+    assert_once_each(parts, true_s)
+    assert tracker.entered >= len(parts)
+
+
+def test_a_belt_that_runs_back_brings_no_part_twice() -> None:
+    frames, true_s = simulated(replace(SMALL, scenario="reverse"), 16)
+    parts, _ = tracked(frames)
+    assert len(true_s) - 1 <= len(parts) <= len(true_s)
+
+
+@pytest.mark.parametrize("speed_px_s", [25, 900])
+def test_slow_and_fast(speed_px_s: float) -> None:
+    config = replace(SMALL, speed_px_s=speed_px_s, parts_per_minute=0.3 * speed_px_s)
+    frames, true_s = simulated(config, min(24, 1500 / speed_px_s))
+    parts, _ = tracked(frames)
+    assert_once_each(parts, true_s)
+
+
+def test_a_wrong_configured_speed_is_unlearned() -> None:
+    frames, true_s = simulated(SMALL)
+    parts, _ = tracked(frames, Tracking(speed_px_s=600))
+    assert_once_each(parts, true_s)
+    assert parts[-1].speed_px_s == pytest.approx(130, rel=0.05)
+
+
+def test_a_belt_that_is_full_at_the_start() -> None:
+    frames, true_s = simulated(replace(SMALL, parts_per_minute=140), 16)
+    later = [frame for frame in frames if frame.at_s >= 5]
+    parts, _ = tracked(later)
+    assert_once_each(parts, [at_s for at_s in true_s if at_s > 5.05])
+
+
+def test_a_shaking_camera() -> None:
+    def shake(image: Image, index: int) -> Image:
+        by = np.array([[1, 0, 4 * np.sin(index / 7)], [0, 1, 5 * np.sin(index / 9)]], dtype=np.float32)
+        return cv2.warpAffine(image, by, image.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
+
+    frames, true_s = simulated(SMALL)
+    parts, _ = tracked(changed(frames, shake))
+    assert_once_each(parts, true_s, 0.15)
+
+
+def test_exposure_jumps_and_scenery() -> None:
+    def change(image: Image, index: int) -> Image:
+        image[:24] = 190
+        image[:24, ::16] = 40
+        return cv2.convertScaleAbs(image, alpha=1.4 if index // 30 % 2 else 1.0)
+
+    frames, true_s = simulated(SMALL)
+    parts, _ = tracked(changed(frames, change))
+    assert_once_each(parts, true_s)
+
+
+def test_a_bar_across_the_belt() -> None:
+    def bar(image: Image, _: int) -> Image:
+        image[:, 96:112] = 120
+        return image
+
+    frames, true_s = simulated(SMALL)
+    parts, _ = tracked(changed(frames, bar))
+    assert_once_each(parts, true_s)
+
+
+def test_a_stain_is_no_part_and_does_not_stop_the_belt() -> None:
+    def stain(image: Image, index: int) -> Image:
+        if index > 100:
+            image[10:50, 200:250] = 200
+        return image
+
+    frames, true_s = simulated(SMALL, 16)
+    parts, _ = tracked(changed(frames, stain))
+    assert_once_each(parts, true_s)
+    assert parts[-1].speed_px_s == pytest.approx(130, rel=0.05)
+
+
+def test_what_is_hidden_at_the_gate_goes_to_review() -> None:
+    def arm(image: Image, index: int) -> Image:
+        if index > 120:
+            image[40:, 110:190] = 170
+        return image
+
+    frames, true_s = simulated(SMALL, 16)
+    parts, _ = tracked(changed(frames, arm))
+    hidden = [part for part in parts if part.reason]
+    assert hidden
+    assert len(true_s) - 2 <= len(parts) <= len(true_s)
+
+
+def test_a_part_that_is_taken_away_is_told() -> None:
+    frames, _ = simulated(replace(SMALL, parts_per_minute=40), 10)
+    blank = frames[0].image
+    taken = [replace(frame, image=blank) if frame.at_s > 7.6 else frame for frame in frames]
+    parts, _ = tracked(taken)
+    assert any("vanished" in part.reason and not part.views for part in parts)
+
+
+def test_parts_as_bright_as_the_belt_but_of_another_colour() -> None:
+    rng = np.random.default_rng(1)
+    frames = []
+    for index in range(150):
+        image = np.full((240, 320, 3), (110, 110, 110), dtype=np.uint8)
+        for start in (-40, -240, -440):
+            # Blue, green and red that make the same luma as the belt.
+            cv2.circle(image, (start + 5 * index, 120), 30, (190, 74, 150), -1)
+        noisy = image + rng.normal(0, 2, image.shape)
+        frames.append(Frame(index=index, at_s=index / 25, image=np.clip(noisy, 0, 255).astype(np.uint8)))
+    parts, _ = tracked(frames)
+    assert_once_each(parts, [(160 - start) / 5 / 25 for start in (-40, -240, -440)])
+
+
+def test_an_empty_belt_gives_nothing() -> None:
+    frames, _ = simulated(replace(SMALL, parts_per_minute=1), 6)
+    empty = [frame for frame in frames if frame.at_s < 0.4] * 20
+    still = [replace(frame, index=i, at_s=i / 25) for i, frame in enumerate(empty)]
+    parts, tracker = tracked(still)
+    assert parts == []
+    assert tracker.entered == 0
+
+
+def test_views_show_the_whole_part_near_the_gate() -> None:
+    frames, _ = simulated(SMALL, 8)
+    parts, _ = tracked(frames, Tracking(views=2))
+    for part in parts:
+        assert len(part.views) == 2
+        assert part.center_px[0] == pytest.approx(160, abs=20)
+        for view in part.views:
+            assert 40 < view.box.width_px < 75
+            assert 40 < view.box.height_px < 75
+            assert view.crop.shape[0] == view.crop.shape[1]
+            assert view.crop.std() > 10
+            assert part.at_s - 0.6 < view.at_s < part.at_s + 0.4
+
+
+def test_the_same_frames_give_the_same_parts_and_are_not_written_to() -> None:
+    frames, _ = simulated(SMALL, 6)
+    for frame in frames:
+        frame.image.setflags(write=False)
+    one, _ = tracked(frames)
+    two, _ = tracked(frames)
+    assert [(part.number, part.at_s, part.center_px) for part in one] == [
+        (part.number, part.at_s, part.center_px) for part in two
+    ]
+    crops = zip([v.crop for part in one for v in part.views], [v.crop for part in two for v in part.views], strict=True)
+    assert all(np.array_equal(first, second) for first, second in crops)
+
+
+@pytest.mark.parametrize("gate", [0.25, 0.75])
+def test_the_gate_is_where_it_is_said(gate: float) -> None:
+    simulator = Simulator(replace(SMALL, direction="left"), paced=False, seconds=10)
+    parts, _ = tracked(simulator.frames(Event()), Tracking(gate=gate))
+    assert_once_each(parts, [part.crossed_at_s for part in simulator.truth(gate).parts or ()])
+
+
+def test_a_region_keeps_the_rest_out() -> None:
+    def traffic(image: Image, index: int) -> Image:
+        image[180:] = 60
+        cv2.circle(image, (320 - 9 * index % 400, 210), 20, 220, -1)
+        return image
+
+    frames, true_s = simulated(SMALL)
+    parts, _ = tracked(changed(frames, traffic), Tracking(region=(0, 0, 1, 0.74)))
+    assert_once_each(parts, true_s)
