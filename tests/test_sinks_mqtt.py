@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -413,6 +415,27 @@ def test_two_stations_of_one_name_are_told_what_is_wrong(tmp_path: Path, broker:
         eventually(lambda: "have two stations the same site, line and station?" in caplog.text)
         time.sleep(1)
         assert len(caplog.records) < 20, "a fight for the name must not flood the log"
+
+
+@pytest.mark.parametrize("kind", ["mute", "mute with TLS", "full", "name server away"])
+def test_a_stop_never_waits_long_for_a_broker_that_says_nothing(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kind == "name server away":
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: time.sleep(30))
+    with socket.socket() as server, contextlib.ExitStack() as held:
+        server.bind(("127.0.0.1", 0))
+        server.listen(0 if kind == "full" else 5)
+        for _ in range(5 if kind == "full" else 0):
+            waiting = held.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(server.getsockname())
+        tls = config.Tls(enabled=kind == "mute with TLS")
+        line = Running(tmp_path, server.getsockname()[1], keepalive_s=60, tls=tls)
+        time.sleep(0.3)
+        began_s = time.monotonic()
+        line.stop()
+        assert time.monotonic() - began_s < 3.6
 
 
 def test_a_name_that_does_not_resolve_says_so(tmp_path: Path, caplog: Any) -> None:
