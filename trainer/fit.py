@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 from edge.bundle import InputSpec
 from trainer import network
-from trainer.augment import Image, seen, shrink, varied
+from trainer.augment import Image, moved, relit, seen, shrink
 from trainer.backend import keras, settle, tf
 from trainer.dataset import Dataset, Picture, pixels
-from trainer.recipe import Recipe
+from trainer.drawn import cells, flawed
+from trainer.measure import auroc
+from trainer.recipe import Recipe, Training
 
 STEPS_AT_MOST = 60
 
@@ -36,33 +38,32 @@ def input_spec(recipe: Recipe) -> InputSpec:
     return InputSpec(height=recipe.input.height_px, width=recipe.input.width_px, channels=recipe.input.channels)
 
 
-def train(recipe: Recipe, data: Dataset, labels: Sequence[str]) -> Trained:
-    """Train the recipe's network on the split's `train`, keep the best by `validation`; float, not yet quantized."""
+def train(recipe: Recipe, data: Dataset, labels: Sequence[str], good: Sequence[str]) -> Trained:
+    """Train the recipe's network on the split's `train`, keep the best by `validation`; float.
+
+    `labels` begin with the `good` ones.
+    """
     settle(recipe.seed)
     spec, how = input_spec(recipe), recipe.training
     random = np.random.default_rng(recipe.seed)
     crops = [shrink(each, spec) for each in pixels(data, data.of("train"), spec.channels)]
-    deck = _Deck(data.of("train"), labels, random)
+    deck = _Deck(data.of("train"), labels, good, random)
     held, held_classes = stack(data, "validation", spec), classes(data.of("validation"), labels)
 
-    model = network.build(recipe.network, recipe.input, len(labels), how.weight_decay)
+    good_count = len(good)
+    model = network.build(recipe.network, recipe.input, good_count, len(labels) - good_count)
+    grid = model.get_layer("defect_map").output_shape[1:3]
     steps = how.steps or min(STEPS_AT_MOST, max(4, len(crops) // how.batch))
-    rate = keras.optimizers.schedules.CosineDecay(how.learning_rate, how.epochs * steps, alpha=0.01, warmup_target=None)
-    optimizer = keras.optimizers.legacy.Adam(rate)
-    update = _update_function(model, optimizer, len(labels), how.smoothing)
+    rate = keras.optimizers.schedules.CosineDecay(how.learning_rate, how.epochs * steps, alpha=0.01)
+    update = _update_function(model, keras.optimizers.legacy.Adam(rate), good_count, how)
 
     history: list[dict[str, float]] = []
     best, best_weights, began = -np.inf, model.get_weights(), time.perf_counter()
     for epoch in range(how.epochs):
-        losses = []
-        for _ in range(steps):
-            drawn = deck.draw(how.batch)
-            pictures = np.stack([varied(crops[i], spec, recipe.augment, random) for i in drawn])
-            losses.append(float(update(pictures.astype(np.float32), deck.classes[drawn])))
-        logits = predict(model, held)
-        score = _balanced(logits, held_classes)
-        loss = float(np.mean(losses))
-        history.append({"epoch": epoch + 1, "loss": loss, "validation_balanced_accuracy": score})
+        model.get_layer("peak").sharpness.assign(_sharpness(epoch / how.epochs))
+        losses = [float(update(*_batch(deck, crops, recipe, grid, random))) for _ in range(steps)]
+        loss, score = float(np.mean(losses)), _separation(predict(model, held), held_classes, good_count)
+        history.append({"epoch": epoch + 1, "loss": loss, "validation_auroc": score})
         # Of equal scores the later one wins: its learning rate is lower, its weights calmer.
         if score >= best:
             best, best_weights = score, model.get_weights()
@@ -92,36 +93,75 @@ def predict(model: Any, pictures: Image, batch: int = 64) -> NDArray[np.float32]
 
 
 class _Deck:
-    """Draws pictures class by class, part by part: a part with forty pictures counts no more than one with three."""
+    """Draws as many good pictures as defective ones, each class, each part alike: forty pictures count like three."""
 
-    def __init__(self, pictures: Sequence[Picture], labels: Sequence[str], random: np.random.Generator) -> None:
+    def __init__(
+        self, pictures: Sequence[Picture], labels: Sequence[str], good: Sequence[str], random: np.random.Generator
+    ) -> None:
         self.classes = classes(pictures, labels)
+        self.good = len(good)
         self._random = random
         parts: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
         for index, each in enumerate(pictures):
             parts[each.label][each.group].append(index)
-        self._parts = [list(parts[label].values()) for label in labels if parts[label]]
+        known = [(label, list(parts[label].values())) for label in labels if parts[label]]
+        self._sides = [
+            [groups for label, groups in known if label in good],
+            [groups for label, groups in known if label not in good],
+        ]
 
     def draw(self, count: int) -> list[int]:
-        """`count` indices of pictures, every class as often as every other."""
-        offset = int(self._random.integers(len(self._parts)))
+        """`count` indices of pictures."""
         drawn = []
         for turn in range(count):
-            groups = self._parts[(turn + offset) % len(self._parts)]
+            side = self._sides[turn % 2]
+            groups = side[self._random.integers(len(side))]
             views = groups[self._random.integers(len(groups))]
             drawn.append(views[self._random.integers(len(views))])
         return drawn
 
 
-def _update_function(model: Any, optimizer: Any, count: int, smoothing: float) -> Any:
-    loss_of = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing)
+def _batch(
+    deck: _Deck, crops: Sequence[Image], recipe: Recipe, grid: tuple[int, int], random: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
+    """Pictures, their classes (one below zero: a drawn flaw, of no class) and, cell by cell, where a flaw is.
+
+    A cell is 1 where there is a flaw, 0 where there is none, -1 where nobody knows.
+    """
+    spec, how = input_spec(recipe), recipe.augment
+    pictures, wanted, places = [], [], []
+    for index in deck.draw(recipe.training.batch):
+        kind, crop = int(deck.classes[index]), moved(crops[index], how, random)
+        known = kind < deck.good
+        place = np.full(grid, 0.0 if known else -1.0, dtype=np.float32)
+        if known and random.random() < how.drawn:
+            crop, mask = flawed(crop, random)
+            kind, place = -1, cells(mask, *grid)
+        pictures.append(relit(seen(crop, spec), how, random))
+        wanted.append(kind)
+        places.append(place)
+    return np.stack(pictures).astype(np.float32), np.array(wanted, dtype=np.int64), np.stack(places)
+
+
+def _update_function(model: Any, optimizer: Any, good: int, how: Training) -> Any:
+    """One step of training: tell good from defective, tell the classes apart, and point at what was drawn."""
+    taught = keras.Model(model.input, [model.output, model.get_layer("defect_map").output])
+    kernels = [each for each in model.trainable_variables if "kernel" in each.name]
+    blur = how.smoothing
 
     @tf.function(reduce_retracing=True)
-    def update(pictures: Any, wanted: Any) -> Any:
+    def update(pictures: Any, wanted: Any, places: Any) -> Any:
         with tf.GradientTape() as tape:
-            logits = model(pictures, training=True)
-            loss = loss_of(tf.one_hot(wanted, count), logits)
-            total = loss + tf.add_n(model.losses) if model.losses else loss
+            logits, defect_map = taught(pictures, training=True)
+            real = tf.cast(wanted >= 0, tf.float32)
+            classes = tf.one_hot(tf.maximum(wanted, 0), logits.shape[1]) * (1 - blur) + blur / logits.shape[1]
+            which = tf.nn.softmax_cross_entropy_with_logits(classes, logits)
+            evidence = tf.reduce_logsumexp(logits[:, good:], axis=1) - tf.reduce_logsumexp(logits[:, :good], axis=1)
+            bad = tf.cast((wanted >= good) | (wanted < 0), tf.float32) * (1 - 2 * blur) + blur
+            whether = tf.nn.sigmoid_cross_entropy_with_logits(bad, evidence)
+            loss = tf.reduce_sum(which * real) / (tf.reduce_sum(real) + 1e-6) + tf.reduce_mean(whether)
+            loss += _pointing(tf.reduce_logsumexp(defect_map, axis=3), places)
+            total = loss + how.weight_decay * tf.add_n([tf.nn.l2_loss(each) for each in kernels])
         gradients = tape.gradient(total, model.trainable_variables)
         optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
         return loss
@@ -129,9 +169,22 @@ def _update_function(model: Any, optimizer: Any, count: int, smoothing: float) -
     return update
 
 
-def _balanced(logits: NDArray[np.float32], wanted: NDArray[np.int64]) -> float:
-    guessed = logits.argmax(axis=1)
-    return float(np.mean([np.mean(guessed[wanted == each] == each) for each in np.unique(wanted)]))
+def _pointing(said: Any, places: Any) -> Any:
+    """Cross entropy over cells, those with a flaw and those without weighing the same."""
+    missed = tf.nn.sigmoid_cross_entropy_with_logits(tf.maximum(places, 0.0), said)
+    flawed_cells, clean_cells = tf.cast(places > 0.5, tf.float32), tf.cast(tf.abs(places) < 0.5, tf.float32)
+    return sum(tf.reduce_sum(missed * each) / (tf.reduce_sum(each) + 1.0) for each in (flawed_cells, clean_cells))
+
+
+def _sharpness(progress: float) -> float:
+    """A soft maximum for the first third of the way, then harder and harder."""
+    return float(8 ** min(1.0, max(0.0, (progress - 0.3) / 0.5)))
+
+
+def _separation(logits: NDArray[np.float32], wanted: NDArray[np.int64], good: int) -> float:
+    """The AUROC of good against defective pictures."""
+    evidence = logits[:, good:].max(axis=1) - logits[:, :good].max(axis=1)
+    return auroc(evidence.astype(np.float64), wanted >= good) or 0.0
 
 
 def _progress(epoch: int, epochs: int, loss: float, score: float, seconds: float) -> None:

@@ -42,7 +42,8 @@ def divide(run: Run) -> None:
     if run.recipe.split.official and dataset.has_official(data):
         official = dataset.divide_officially(data, good, run.recipe.split, run.recipe.seed)
         _divided(run.part("official"), official)
-    facts = {"labels": data.labels, "good": good, "grouped_by": data.grouped_by, "unreadable": data.unreadable}
+    ordered = (*good, *(each for each in data.labels if each not in good))
+    facts = {"labels": ordered, "good": good, "grouped_by": data.grouped_by, "unreadable": data.unreadable}
     write_json(run.out / "data.json", {**facts, "fingerprint": data.fingerprint()})
 
 
@@ -50,10 +51,10 @@ def train(run: Run) -> None:
     """Train one float network per division of the data."""
     from trainer import fit
 
-    labels, _ = classes_of(run)
+    labels, good = classes_of(run)
     for part in _divisions(run):
         say(f"train: {run.recipe.network.kind}, split {part.kind}")
-        trained = fit.train(run.recipe, part.pictures(), labels)
+        trained = fit.train(run.recipe, part.pictures(), labels, good)
         trained.model.save_weights(part.network)
         write_json(part.folder / "history.json", {"seconds": round(trained.seconds, 1), "epochs": trained.history})
 
@@ -62,9 +63,9 @@ def quantize(run: Run) -> None:
     """Convert each network into every variant."""
     from trainer import fit, network, quantize
 
-    labels, _ = classes_of(run)
+    labels, good = classes_of(run)
     for part in _divisions(run):
-        model = network.build(run.recipe.network, run.recipe.input, len(labels))
+        model = network.build(run.recipe.network, run.recipe.input, len(good), len(labels) - len(good))
         _load_weights(model, part.network)
         data, spec = part.pictures(), fit.input_spec(run.recipe)
         shown = fit.stack(data, "train", spec)
