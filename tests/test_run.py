@@ -234,7 +234,7 @@ def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
 
 def test_verdicts_say_when_their_part_is_before_the_reject_gate(tmp_path: Path) -> None:
     pytest.importorskip("gpiozero")
-    config = written(tmp_path, reject={"enabled": True, "delay_s": 2.0})
+    config = written(tmp_path, reject={"enabled": True, "delay_s": 60.0})
     with daemon(config, GPIOZERO_PIN_FACTORY="mock") as process:
         until(lambda: status(config)["parts"]["decided"] >= 2, "two verdicts")
         process.terminate()
@@ -244,7 +244,7 @@ def test_verdicts_say_when_their_part_is_before_the_reject_gate(tmp_path: Path) 
     journal.close()
     for document in documents:
         travel = datetime.fromisoformat(document["eject_at"]) - datetime.fromisoformat(document["captured_at"])
-        assert travel == timedelta(seconds=2)
+        assert travel == timedelta(seconds=60)
         assert document["late"] is False
 
 

@@ -9,6 +9,7 @@ import select
 import socket
 import time
 from dataclasses import dataclass
+from threading import Event, Thread
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -24,6 +25,9 @@ from edge.sinks.trouble import Lost, from_broker, from_connect
 
 PATIENCE_S = 5.0
 """With a broker that takes a connection or a message and then says nothing."""
+
+CONNECT_S = 3.0
+"""With a network that says nothing at all. Shorter than the time that a stop may take."""
 
 BRIEF_PATIENCE_S = 2.0
 """With a greeting in a version that the broker may not know: some, amqtt among them, then wait for ever."""
@@ -68,7 +72,7 @@ class Connection:
             CallbackAPIVersion.VERSION2, client_id, protocol=VERSIONS[version], reconnect_on_failure=False
         )
         client.max_inflight_messages = 0  # no limit there: what is on its way is limited here
-        client.connect_timeout = PATIENCE_S
+        client.connect_timeout = CONNECT_S
         client.on_connect = self._heard_connack
         client.on_publish = self._heard_puback
         client.on_disconnect = self._heard_disconnect
@@ -81,9 +85,10 @@ class Connection:
         if context is not None:
             client.tls_set_context(context)
 
-    def open(self) -> None:
-        """Connect and wait for the broker's word."""
+    def open(self, stopping: Event) -> None:
+        """Connect and wait for the broker's word, but not when `stopping` is set."""
         try:
+            resolve(self._settings.host)
             address = self._settings.host, self._settings.port, self._settings.keepalive_s
             self._client.connect(*address, properties=self._greeting())
             self._socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -91,6 +96,8 @@ class Connection:
             raise from_connect(error) from None
         deadline_s = time.monotonic() + (BRIEF_PATIENCE_S if self._newest else PATIENCE_S)
         while not self._accepted:
+            if stopping.is_set():
+                raise Lost("was left, because we stop")
             if time.monotonic() > deadline_s:
                 raise Lost("takes connections but does not answer; it may be frozen, restart it", other_version=True)
             self.turn(None, 0.1)
@@ -211,6 +218,25 @@ class Connection:
         before, _, complaint = text.partition("on socket: ")
         if complaint and before.startswith("failed"):
             self._complaint = complaint
+
+
+def resolve(host: str) -> None:
+    """Look the name up; raises `OSError`. Another thread asks: a name server that is away would take half a minute."""
+    answer: list[OSError | None] = []
+
+    def ask() -> None:
+        try:
+            socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+            answer.append(None)
+        except OSError as error:
+            answer.append(error)
+
+    asking = Thread(target=ask, name="resolve", daemon=True)
+    asking.start()
+    asking.join(CONNECT_S)
+    error = answer[0] if answer else socket.gaierror("no answer")
+    if error is not None:
+        raise error
 
 
 class Listener:
