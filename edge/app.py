@@ -23,13 +23,14 @@ from edge.capture import Capture
 from edge.config import Config, PicameraSource
 from edge.crew import Crew
 from edge.delivery import Decided, Delivery
-from edge.domain import Frame, Source, Verdict
+from edge.domain import Frame, Part, Source, Verdict
 from edge.line import Line
 from edge.mailbox import Mailbox
 from edge.message import Record, Speaker
 from edge.metrics import Metrics
 from edge.notify import Notifier
 from edge.page import About, PageServer, StatusBoard, open_server
+from edge.sinks.archive import ImageArchive
 from edge.sinks.journal import Journal
 from edge.sinks.mqtt import MqttPublisher
 from edge.sinks.reject import RejectOutput
@@ -86,6 +87,9 @@ class Daemon:
             if self.server is not None:
                 undo.callback(self.server.close)
             self.reject = self._reject(config)
+            self.archive = (
+                ImageArchive(config.archive, base / config.archive.folder) if config.archive.enabled else None
+            )
             self.line = self._observed_line(bundle)
             undo.pop_all()
         self._observe_outbox()
@@ -99,9 +103,9 @@ class Daemon:
         )
         self._delivery = Delivery(
             self.journal,
-            live_encoder(speaker, config.reject),
+            live_encoder(speaker, config),
             on_committed=self._committed,
-            on_journal=self.board.journal,
+            on_journal=self._journal_changed,
         )
 
     def run(self, notifier: Notifier) -> int:
@@ -119,6 +123,9 @@ class Daemon:
         if self.server is not None:
             server = self.server
             crew.start("page", lambda: server.run(self._leaving))
+        if self.archive is not None:
+            archive = self.archive
+            crew.start("archive", lambda: archive.run(self._leaving))
         if self.reject is not None:
             reject = self.reject
             crew.start("reject", lambda: reject.run(self._leaving))
@@ -141,7 +148,12 @@ class Daemon:
             classifier, metrics.inference(bundle.slot, classifier.backend), metrics.stage("classify")
         )
         tracker = TimedTracker(open_tracker(config.tracking), metrics.stage("track"))
-        return Line(tracker, timed, build_judge(bundle), self.board.seen)
+        return Line(tracker, timed, build_judge(bundle), self._seen)
+
+    def _seen(self, part: Part) -> None:
+        self.board.seen(part)
+        if self.archive is not None:
+            self.archive.seen(part)
 
     def _publisher(self, config: Config) -> MqttPublisher | None:
         if not config.mqtt.enabled:
@@ -199,6 +211,8 @@ class Daemon:
         """A verdict is on disk: now the broker, the page, the metrics and a listener may know."""
         verdict = decided.verdict
         self._work_gate(verdict, committed=True)
+        if self.archive is not None:
+            self.archive.committed(verdict, record)
         latency_s = decided.steady_s - verdict.captured_at_s
         if self.publisher is not None:
             self.publisher.wake()
@@ -224,6 +238,11 @@ class Daemon:
         self.metrics.camera_up(self._config.station.station).set(up)
         if self.publisher is not None:
             self.publisher.say_event({"event": "camera_up" if up else "camera_lost"})
+
+    def _journal_changed(self, writes: bool) -> None:
+        self.board.journal(writes)
+        if self.publisher is not None:
+            self.publisher.say_event({"event": "journal_writes" if writes else "journal_down"})
 
     def _broker_changed(self, up: bool) -> None:
         self.board.broker(up)

@@ -194,6 +194,18 @@ class Reject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Archive:
+    """Pictures of judged parts on disk."""
+
+    enabled: bool = False
+    folder: str = "var/archive"
+    keep_mb: float = number(2000.0, 1.0, 100000.0, "MB")
+    free_mb: float = number(500.0, 0.0, 100000.0, "MB")
+    pass_every: int = number(100, 0, 1000000, "")
+    quality: int = number(85, 1, 100, "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Http:
     """The operator's page and the metrics."""
 
@@ -220,6 +232,7 @@ class Config:
     mqtt: Mqtt = Mqtt()
     journal: Journal = Journal()
     reject: Reject = Reject()
+    archive: Archive = Archive()
     http: Http = Http()
     log: Log = Log()
 

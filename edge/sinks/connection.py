@@ -25,6 +25,9 @@ from edge.sinks.trouble import Lost, from_broker, from_connect
 PATIENCE_S = 5.0
 """With a broker that takes a connection or a message and then says nothing."""
 
+BRIEF_PATIENCE_S = 2.0
+"""With a greeting in a version that the broker may not know: some, amqtt among them, then wait for ever."""
+
 VERSIONS = {"MQTT 5": paho.MQTTv5, "MQTT 3.1.1": paho.MQTTv311}
 """In the order to try them: only MQTT 5 says why something was refused."""
 
@@ -86,10 +89,10 @@ class Connection:
             self._socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except (OSError, ValueError) as error:
             raise from_connect(error) from None
-        deadline_s = time.monotonic() + PATIENCE_S
+        deadline_s = time.monotonic() + (BRIEF_PATIENCE_S if self._newest else PATIENCE_S)
         while not self._accepted:
             if time.monotonic() > deadline_s:
-                raise Lost("takes connections but does not answer; it may be frozen, restart it")
+                raise Lost("takes connections but does not answer; it may be frozen, restart it", other_version=True)
             self.turn(None, 0.1)
         self._client.on_log = None  # it costs time for every packet
         if self._settings.commands:
@@ -114,9 +117,12 @@ class Connection:
         self._on_way[sent.mid] = letter, time.monotonic()
 
     def _greeting(self) -> Properties | None:
+        """Only who takes requests needs it, and a broker that knows no MQTT 5 may wait for ever over a property."""
+        if not (self._newest and self._settings.commands):
+            return None
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.MaximumPacketSize = LARGEST_BYTES
-        return properties if self._newest else None
+        return properties
 
     def _properties(self, letter: Letter) -> Properties | None:
         expires = letter.sequence and self._settings.expiry_s

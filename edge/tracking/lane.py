@@ -26,7 +26,10 @@ VIEW_LOOKS = 8
 PATH_LOOKS = 240
 STEP, WAIT = 2, 4
 """The unrolled belt is searched again after it moved by so many pixels, or after so many looks."""
+DOUBTED = 0.9
+"""So large a share of unexplained looks, over about a hundred, means that the belt was learned wrongly."""
 VANISHED = "the part vanished before the gate"
+SLIPPED = "the part was hidden when it passed the gate"
 UNSEEN = "no picture shows the whole part"
 
 
@@ -59,9 +62,14 @@ class Lane:
         self._smallest = max(4.0, config.part_min_px / (sight.factor * COARSE))
 
     @property
-    def entered(self) -> int:
-        """Parts handed out, and those on the way."""
-        return self._settled + sum(1 for each in self._sightings.current if each.travels)
+    def coming(self) -> int:
+        """Parts on their way to the gate."""
+        return sum(self._is_coming(each) for each in self._sightings.current)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether what happens in the picture has long not been explained by this belt's motion."""
+        return self._pace.doubt > DOUBTED
 
     @property
     def outlines(self) -> tuple[Box, ...]:
@@ -96,7 +104,7 @@ class Lane:
 
     def _search(self) -> list[Part]:
         gone = self._sightings.look(self._usual())
-        parts = [self._part(each.blob, (), VANISHED) for each in gone if self._was_coming(each)]
+        parts = [self._part(each.blob, (), VANISHED) for each in gone if self._is_coming(each)]
         for each in sorted(self._sightings.current, key=lambda each: -each.blob.center[0]):
             if each.stuck:
                 self._sightings.drop(each)
@@ -106,6 +114,10 @@ class Lane:
                 self._sizes.append((each.blob.area, each.blob.thickness))
                 views = self._views(each.blob)
                 parts.append(self._part(each.blob, views, "" if views else UNSEEN))
+            elif self._has_slipped_by(each):
+                self._unrolled.claim(each.blob)
+                self._sightings.drop(each)
+                parts.append(self._part(each.blob, self._views(each.blob), SLIPPED))
         return parts
 
     def _has_crossed(self, each: Sighting) -> bool:
@@ -114,10 +126,21 @@ class Lane:
         sure = each.travels and each.looks >= FEWEST_LOOKS and not each.unseen
         return sure and entirely and each.first_place < self._gate <= place
 
-    def _was_coming(self, each: Sighting) -> bool:
+    def _has_slipped_by(self, each: Sighting) -> bool:
+        """A whole part beyond the gate that nobody saw coming: it was hidden, or laid there."""
+        usual = self._usual()
+        if each.first_place < self._gate or not (each.travels and usual.settled) or each.looks < 2 * FEWEST_LOOKS:
+            return False
+        blob = each.blob
+        alike = blob.area > 0.5 * usual.area and blob.thickness > 0.6 * usual.thickness
+        goal = self._gate - blob.center[0]
+        watched = self._path[0][1] < goal
+        return alike and watched and not each.unseen and self._unrolled.claimed_share(blob) < 0.1
+
+    def _is_coming(self, each: Sighting) -> bool:
         place = each.blob.center[0] + self._unrolled.position
-        whole = each.blob.left + self._unrolled.whole >= 1
-        return each.travels and each.looks >= 2 * FEWEST_LOOKS and whole and place < self._gate
+        entirely = each.blob.left + self._unrolled.whole >= 1
+        return each.travels and each.looks >= 2 * FEWEST_LOOKS and entirely and place < self._gate
 
     def _usual(self) -> Usual:
         """What the parts handed out were like, and before there are any, those on the way."""

@@ -123,6 +123,8 @@ class Pace:
         self._key: Profiles | None = None
         self._since_key = 0.0
         self._trust: Profiles = np.ones((1, 1), dtype=np.float32)
+        self.doubt = 0.0
+        """Running share of looks in which much changed that no shift explains."""
 
     def step(self, profile: Profiles, passed_s: float) -> float:
         """How far the belt moved since the last look, in small pixels, signed.
@@ -177,7 +179,9 @@ class Pace:
         best = int(np.argmin(costs * (1 + 0.1 * np.abs(shifts - expected) / (abs(expected) + 4))))
         still = (difference[:, columns] * weights).sum(axis=1)
         if not costs[best] <= 0.6 * still.sum() / max(1e-6, total):
+            self.doubt += 0.02 * (1 - self.doubt)
             return None
+        self.doubt -= 0.02 * self.doubt
         self._learn_trust(by_band[:, best], still)
         return float(shifts[best]) + _vertex(costs, shifts, best)
 

@@ -20,6 +20,8 @@ HEARD = 48
 SURE_SCORE, SURE_MARGIN = 0.25, 0.15
 TRAVEL = 1.2
 """Pictures of belt to see before its empty look is believed."""
+AGREED = 0.15
+"""Pictures of belt that pass while the same course is found, before it is believed."""
 KEPT_BYTES = 64_000_000
 """Full pictures that are kept while learning, for the views of parts that pass meanwhile."""
 
@@ -40,13 +42,15 @@ class BeltTracker:
         self._along: list[motion.Profiles] = []
         self._across: list[motion.Profiles] = []
         self._course: _Course | None = None
+        self._rumour: tuple[_Course, float] | None = None
         self._lanes: list[Lane] = []
-        self._number = 0
+        self._number = self._entered = 0
 
     @property
     def entered(self) -> int:
         """Parts noticed so far."""
-        return sum(lane.entered for lane in self._lanes)
+        self._entered = max(self._entered, self._number + sum(lane.coming for lane in self._lanes))
+        return self._entered
 
     @property
     def direction(self) -> str:
@@ -67,8 +71,10 @@ class BeltTracker:
         """Take one frame; give the parts that are settled by it."""
         if not self._lanes:
             return self._learn(frame)
-        sight = self._sight
-        return self._passed(Moment(at_s=frame.at_s, look=sight.look(frame.image), image=frame.image))
+        if all(lane.is_lost for lane in self._lanes):
+            self._lanes, self._course, self._rumour = [], None, None
+            return self._learn(frame)
+        return self._passed(Moment(at_s=frame.at_s, look=self._sight.look(frame.image), image=frame.image))
 
     def _passed(self, moment: Moment) -> list[Part]:
         parts = [part for lane in self._lanes for part in lane.update(moment)]
@@ -87,7 +93,7 @@ class BeltTracker:
         self._forget(frame.image)
         count = len(self._waiting)
         if self._course is None and count >= FEWEST and count % 4 == 0:
-            self._course = self._found_course()
+            self._course = self._agreed(self._found_course(), small)
         if self._course is None or not self._has_seen_enough(small):
             return []
         return self._begin(frame.image)
@@ -98,6 +104,15 @@ class BeltTracker:
             self._waiting[-keep - 1] = replace(self._waiting[-keep - 1], image=None)
         if self._course is None and len(self._waiting) > MOST:
             del self._waiting[0], self._along[0], self._across[0]
+
+    def _agreed(self, found: _Course | None, small: Image) -> _Course | None:
+        """A course that was found again and again while the belt went some way: a shaking camera goes nowhere."""
+        before = self._rumour
+        if found is None or before is None or found.direction != before[0].direction:
+            self._rumour = None if found is None else (found, self._waiting[-1].at_s)
+            return None
+        along = small.shape[1] if found.direction in ("right", "left") else small.shape[0]
+        return found if found.speed * (self._waiting[-1].at_s - before[1]) >= AGREED * along else None
 
     def _has_seen_enough(self, small: Image) -> bool:
         assert self._course is not None
@@ -113,6 +128,10 @@ class BeltTracker:
         self._waiting, self._along, self._across = [], [], []
         picked = np.unique(np.linspace(0, len(moments) - 1, 32).astype(int))
         empty = EmptyBelt([moments[i].look for i in picked])
+        rehearsal = Lane(self.config, self._sight, empty, course.speed)
+        for moment in moments:
+            rehearsal.update(moment)
+        empty.rewind()
         self._lanes = [Lane(self.config, self._sight, empty, course.speed)]
         return [part for moment in moments for part in self._passed(moment)]
 
