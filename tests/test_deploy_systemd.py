@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,7 @@ def test_shell_scripts_are_clean(script: Path) -> None:
 
 
 def install(root: Path, *options: str) -> str:
-    done = run(INSTALL, "--root", root, "--no-venv", *options)
+    done = run(INSTALL, "--root", root, "--no-venv", "--python", sys.executable, *options)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -121,7 +122,7 @@ def system_python(folder: Path, module: str) -> str:
     modules, python = folder / "modules", folder / "python"
     modules.mkdir()
     (modules / f"{module}.py").touch()
-    python.write_text(f'#!/bin/sh\nPYTHONPATH={modules} exec python3 "$@"\n')
+    python.write_text(f'#!/bin/sh\nPYTHONPATH={modules} exec {sys.executable} "$@"\n')
     python.chmod(0o755)
     return str(python)
 
@@ -134,7 +135,7 @@ def test_a_system_with_picamera2_looks_through_it(tmp_path: Path) -> None:
 
 
 def test_a_system_with_pins_gets_what_works_them(tmp_path: Path) -> None:
-    plain = run(INSTALL, "--root", tmp_path, "--dry-run").stdout
+    plain = run(INSTALL, "--root", tmp_path, "--dry-run", "--python", sys.executable).stdout
     assert "system-site-packages" not in plain
     assert "gpio.txt" not in plain
     pins = run(INSTALL, "--root", tmp_path, "--dry-run", "--python", system_python(tmp_path, "lgpio")).stdout
