@@ -87,7 +87,8 @@ make_base() { # a minimal Debian for arm64 under the name that the Dockerfile gi
 build_image() {
     say "building $image"
     lend_pip_settings "$work/pip"
-    bah bud --isolation chroot --pull-never --platform linux/arm64 --format docker --layers \
+    bah rmi --prune >/dev/null 2>&1 || true # what earlier builds left: each layer is a full copy here
+    bah bud --isolation chroot --pull-never --platform linux/arm64 --format docker \
         --volume "$work/pip:/etc/xdg/pip:ro" -f "$here/Dockerfile.arm64" -t "$image" "$here" >"$work/build.log" 2>&1 ||
         die "the build failed; the end of $work/build.log: $(tail -n 5 "$work/build.log")"
 }
