@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import time
 from collections import defaultdict
@@ -44,25 +45,60 @@ def train(recipe: Recipe, data: Dataset, labels: Sequence[str], good: Sequence[s
     `labels` begin with the `good` ones.
     """
     settle(recipe.seed)
-    spec, how = input_spec(recipe), recipe.training
-    random = np.random.default_rng(recipe.seed)
-    crops = [shrink(each, spec) for each in pixels(data, data.of("train"), spec.channels)]
-    deck = _Deck(data.of("train"), labels, good, random)
-    held, held_classes = stack(data, "validation", spec), classes(data.of("validation"), labels)
+    how, counts = recipe.training, (len(good), len(labels) - len(good))
+    model = network.build(recipe.network, recipe.input, *counts)
+    if not how.coarse:
+        return _learn(model, recipe, _Lesson(recipe, data, labels, good), how)
+    small = _coarser(recipe)
+    first = _learn(
+        network.build(small.network, small.input, *counts), small, _Lesson(small, data, labels, good), small.training
+    )
+    return refine(recipe, data, labels, good, model, first)
 
-    good_count = len(good)
-    model = network.build(recipe.network, recipe.input, good_count, len(labels) - good_count)
-    grid = model.get_layer("defect_map").output_shape[1:3]
-    steps = how.steps or min(STEPS_AT_MOST, max(4, len(crops) // how.batch))
+
+def refine(
+    recipe: Recipe, data: Dataset, labels: Sequence[str], good: Sequence[str], model: Any, first: Trained
+) -> Trained:
+    """Go on in full size with what was learned on smaller pictures: nothing in the network depends on the size."""
+    model.set_weights(first.model.get_weights())
+    how = dataclasses.replace(recipe.training, learning_rate=0.5 * recipe.training.learning_rate)
+    second = _learn(model, recipe, _Lesson(recipe, data, labels, good), how, hard=True)
+    return Trained(model=model, history=(*first.history, *second.history), seconds=first.seconds + second.seconds)
+
+
+def _coarser(recipe: Recipe) -> Recipe:
+    shape = recipe.input
+    smaller = dataclasses.replace(
+        shape, height_px=max(16, round(0.75 * shape.height_px)), width_px=max(16, round(0.75 * shape.width_px))
+    )
+    return dataclasses.replace(
+        recipe, input=smaller, training=dataclasses.replace(recipe.training, epochs=recipe.training.coarse)
+    )
+
+
+def tune(recipe: Recipe, data: Dataset, labels: Sequence[str], good: Sequence[str], model: Any) -> Trained:
+    """Go on training a network that `aware` has made, briefly and gently."""
+    settle(recipe.seed)
+    how = recipe.training
+    gentle = dataclasses.replace(
+        how, epochs=max(1, round(how.epochs * how.aware)), learning_rate=0.1 * how.learning_rate
+    )
+    return _learn(model, recipe, _Lesson(recipe, data, labels, good), gentle, hard=True)
+
+
+def _learn(model: Any, recipe: Recipe, lesson: _Lesson, how: Training, *, hard: bool = False) -> Trained:
+    steps = how.steps or min(STEPS_AT_MOST, max(4, len(lesson.crops) // how.batch))
     rate = keras.optimizers.schedules.CosineDecay(how.learning_rate, how.epochs * steps, alpha=0.01)
-    update = _update_function(model, keras.optimizers.legacy.Adam(rate), good_count, how)
+    update = _update_function(model, keras.optimizers.legacy.Adam(rate), lesson.deck.good, how)
+    sharpness = next(each for each in model.weights if "sharpness" in each.name)
 
     history: list[dict[str, float]] = []
     best, best_weights, began = -np.inf, model.get_weights(), time.perf_counter()
     for epoch in range(how.epochs):
-        model.get_layer("peak").sharpness.assign(_sharpness(epoch / how.epochs))
-        losses = [float(update(*_batch(deck, crops, recipe, grid, random))) for _ in range(steps)]
-        loss, score = float(np.mean(losses)), _separation(predict(model, held), held_classes, good_count)
+        sharpness.assign(_sharpness(1.0 if hard else epoch / how.epochs))
+        losses = [float(update(*_batch(lesson, recipe, defect_map(model).shape[1:3]))) for _ in range(steps)]
+        loss = float(np.mean(losses))
+        score = _separation(predict(model, lesson.held), lesson.held_classes, lesson.deck.good)
         history.append({"epoch": epoch + 1, "loss": loss, "validation_auroc": score})
         # Of equal scores the later one wins: its learning rate is lower, its weights calmer.
         if score >= best:
@@ -70,6 +106,23 @@ def train(recipe: Recipe, data: Dataset, labels: Sequence[str], good: Sequence[s
         _progress(epoch + 1, how.epochs, loss, score, time.perf_counter() - began)
     model.set_weights(best_weights)
     return Trained(model=model, history=tuple(history), seconds=time.perf_counter() - began)
+
+
+class _Lesson:
+    """What a training draws from: crops in memory, the deck, and the validation pictures it is held against."""
+
+    def __init__(self, recipe: Recipe, data: Dataset, labels: Sequence[str], good: Sequence[str]) -> None:
+        spec = input_spec(recipe)
+        self.random = np.random.default_rng(recipe.seed)
+        self.crops = [shrink(each, spec) for each in pixels(data, data.of("train"), spec.channels)]
+        self.deck = _Deck(data.of("train"), labels, good, self.random)
+        self.held = stack(data, "validation", spec)
+        self.held_classes = classes(data.of("validation"), labels)
+
+
+def defect_map(model: Any) -> Any:
+    """The tensor with one cell per place and one channel per defect, also in a network with fake-quant nodes."""
+    return next(layer for layer in model.layers if layer.name.endswith("defect_map")).output
 
 
 def stack(data: Dataset, split: str, spec: InputSpec) -> Image:
@@ -122,16 +175,16 @@ class _Deck:
 
 
 def _batch(
-    deck: _Deck, crops: Sequence[Image], recipe: Recipe, grid: tuple[int, int], random: np.random.Generator
+    lesson: _Lesson, recipe: Recipe, grid: tuple[int, int]
 ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
     """Pictures, their classes (one below zero: a drawn flaw, of no class) and, cell by cell, where a flaw is.
 
     A cell is 1 where there is a flaw, 0 where there is none, -1 where nobody knows.
     """
-    spec, how = input_spec(recipe), recipe.augment
+    spec, how, deck, random = input_spec(recipe), recipe.augment, lesson.deck, lesson.random
     pictures, wanted, places = [], [], []
     for index in deck.draw(recipe.training.batch):
-        kind, crop = int(deck.classes[index]), moved(crops[index], how, random)
+        kind, crop = int(deck.classes[index]), moved(lesson.crops[index], how, random)
         known = kind < deck.good
         place = np.full(grid, 0.0 if known else -1.0, dtype=np.float32)
         if known and random.random() < how.drawn:
@@ -145,14 +198,14 @@ def _batch(
 
 def _update_function(model: Any, optimizer: Any, good: int, how: Training) -> Any:
     """One step of training: tell good from defective, tell the classes apart, and point at what was drawn."""
-    taught = keras.Model(model.input, [model.output, model.get_layer("defect_map").output])
+    taught = keras.Model(model.input, [model.output, defect_map(model)])
     kernels = [each for each in model.trainable_variables if "kernel" in each.name]
     blur = how.smoothing
 
     @tf.function(reduce_retracing=True)
     def update(pictures: Any, wanted: Any, places: Any) -> Any:
         with tf.GradientTape() as tape:
-            logits, defect_map = taught(pictures, training=True)
+            logits, places_said = taught(pictures, training=True)
             real = tf.cast(wanted >= 0, tf.float32)
             classes = tf.one_hot(tf.maximum(wanted, 0), logits.shape[1]) * (1 - blur) + blur / logits.shape[1]
             which = tf.nn.softmax_cross_entropy_with_logits(classes, logits)
@@ -160,7 +213,7 @@ def _update_function(model: Any, optimizer: Any, good: int, how: Training) -> An
             bad = tf.cast((wanted >= good) | (wanted < 0), tf.float32) * (1 - 2 * blur) + blur
             whether = tf.nn.sigmoid_cross_entropy_with_logits(bad, evidence)
             loss = tf.reduce_sum(which * real) / (tf.reduce_sum(real) + 1e-6) + tf.reduce_mean(whether)
-            loss += _pointing(tf.reduce_logsumexp(defect_map, axis=3), places)
+            loss += _pointing(tf.reduce_logsumexp(places_said, axis=3), places)
             total = loss + how.weight_decay * tf.add_n([tf.nn.l2_loss(each) for each in kernels])
         gradients = tape.gradient(total, model.trainable_variables)
         optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
@@ -192,5 +245,5 @@ def _progress(epoch: int, epochs: int, loss: float, score: float, seconds: float
     bar = "#" * filled + "." * (20 - filled)
     line = f"  [{bar}] epoch {epoch}/{epochs}  loss {loss:.3f}  validation {score:.3f}  {seconds:.0f} s"
     end = "\n" if epoch == epochs or not sys.stderr.isatty() else "\r"
-    if sys.stderr.isatty() or epoch % max(1, epochs // 10) == 0 or epoch == epochs:
+    if sys.stderr.isatty() or epoch % max(1, epochs // 20) == 0 or epoch == epochs:
         print(line, end=end, file=sys.stderr, flush=True)

@@ -41,9 +41,6 @@ def build(network: Network, shape: Input, good: int, defects: int) -> Any:
     picture = layers.Input((shape.height_px, shape.width_px, shape.channels), name="picture")
     # In the graph, so that the device's int8 input is simply the grey level minus 128.
     x = layers.Rescaling(1 / 32, offset=-3.0, name="normalise")(picture)
-    # Each point against its surroundings: the level of the light is gone before anything is learned from it.
-    around = layers.AveragePooling2D(7, strides=1, padding="same", name="around")(x)
-    x = layers.Rescaling(2.0, name="contrast")(layers.Subtract(name="against")([x, around]))
     x = _ds_cnn(x, network)
     whole = layers.Dense(good, name="good")(layers.GlobalAveragePooling2D(name="mean")(x))
     places = layers.Conv2D(defects, 1, name="defect_map")(x)

@@ -82,11 +82,15 @@ class Training:
     """How long, how fast."""
 
     epochs: int = number(30, 1, 2000)
+    coarse: int = number(0, 0, 2000)
+    """Epochs before those, on pictures of three quarters the size: nearly twice as fast, and most is learned there."""
     steps: int = number(0, 0, 10_000)
     """Batches per epoch; 0 takes as many as there are training pictures, at most 60."""
     batch: int = number(32, 2, 1024)
     learning_rate: float = number(0.003, 1e-6, 1.0)
     weight_decay: float = number(0.0002, 0.0, 1.0)
+    aware: float = number(0.2, 0.0, 2.0)
+    """Epochs of quantization-aware training after it, as a share of `epochs`; 0 leaves that variant out."""
     smoothing: float = number(0.01, 0.0, 0.4)
     """Label smoothing: keeps the logits small, so that one int8 step stays small too."""
 

@@ -61,12 +61,11 @@ def train(run: Run) -> None:
 
 def quantize(run: Run) -> None:
     """Convert each network into every variant."""
-    from trainer import fit, network, quantize
+    from trainer import aware, fit, quantize
 
     labels, good = classes_of(run)
     for part in _divisions(run):
-        model = network.build(run.recipe.network, run.recipe.input, len(good), len(labels) - len(good))
-        _load_weights(model, part.network)
+        model = _network(run, part)
         data, spec = part.pictures(), fit.input_spec(run.recipe)
         shown = fit.stack(data, "train", spec)
         wanted = fit.classes(data.of("train"), labels)
@@ -75,6 +74,12 @@ def quantize(run: Run) -> None:
             content = quantize.convert(model, variant, sample)
             part.converted(variant).write_bytes(content)
             say(f"quantize: {part.kind} {variant} {len(content) / 1000:.1f} kB")
+        if run.recipe.training.aware:
+            say(f"train: {part.kind}, aware of quantization")
+            tuned = fit.tune(run.recipe, data, labels, good, aware.aware(model))
+            content = quantize.convert_aware(tuned.model)
+            part.converted(quantize.AWARE).write_bytes(content)
+            say(f"quantize: {part.kind} {quantize.AWARE} {len(content) / 1000:.1f} kB")
 
 
 def measure_all(run: Run) -> None:
@@ -83,36 +88,61 @@ def measure_all(run: Run) -> None:
 
     labels, good = classes_of(run)
     spec = fit.input_spec(run.recipe)
-    metrics: dict[str, Any] = {variant: {} for variant in quantize.VARIANTS}
+    variants = (*quantize.VARIANTS, quantize.AWARE) if run.recipe.training.aware else quantize.VARIANTS
+    metrics: dict[str, Any] = {variant: {} for variant in variants}
     metrics["baselines"] = {}
     for part in _divisions(run):
         data = part.pictures()
         shown = {split: fit.stack(data, split, spec) for split in SPLITS}
-        models = {variant: runtime.Model(_content(part, variant)) for variant in quantize.VARIANTS}
+        models = {variant: runtime.Model(_content(part, variant)) for variant in variants}
         _, steps = quantize.check(_content(part, CHOSEN))
         outputs = {
-            f"{variant}/{split}": _in_steps(model.outputs(shown[split]), steps.scale)
+            f"{variant}/{split}": model.outputs(shown[split])
+            if variant == CHOSEN
+            else model.logits(shown[split]) / steps.scale
             for variant, model in models.items()
             for split in ("validation", "test")
         }
         part.keep_outputs(outputs)
-        limits = _limits(run, data, outputs[f"{CHOSEN}/validation"], labels, good, steps.scale)
-        write_json(part.folder / "limits.json", _plain(limits))
+        limits = {v: _limits(run, data, outputs[f"{v}/validation"], labels, good, steps.scale) for v in variants}
+        write_json(part.folder / "limits.json", _plain(limits[CHOSEN]))
+        flags = {v: evidence(outputs[f"{v}/test"], _columns(labels, good)) > limits[v].cut_steps for v in variants}
         for variant, model in models.items():
-            asked = outputs[f"{variant}/test"]
             metrics[variant][part.kind] = {
-                **measure.assess(data.of("test"), asked, labels, good, limits),
+                **measure.assess(data.of("test"), outputs[f"{variant}/test"], labels, good, limits[variant]),
                 "bytes": model.bytes,
                 "latency_ms": round(model.latency_ms(shown["test"][0]), 4),
-                "against_float32": measure.disagreement(
-                    outputs["float32/test"], asked, _columns(labels, good), limits.cut_steps
-                ),
+                "against_float32": {
+                    "count": int((flags[variant] != flags["float32"]).sum()),
+                    "of": len(flags[variant]),
+                },
             }
         metrics["baselines"][part.kind] = baselines.measure(
             (shown["train"], data.of("train")), (shown["test"], data.of("test")), good, run.recipe.seed
         )
         _say_measured(part, metrics[CHOSEN][part.kind], metrics["baselines"][part.kind])
     write_json(run.out / "metrics.json", metrics)
+
+
+def explain(run: Run) -> None:
+    """A picture of every misjudged test part with the places that spoke, and how well the map points at drawn flaws."""
+    from trainer import explain, fit
+
+    _, good = classes_of(run)
+    part, spec = run.part("grouped"), fit.input_spec(run.recipe)
+    model, data = _network(run, part), part.pictures()
+    folder = part.folder / "explained"
+    folder.mkdir(exist_ok=True)
+    for wrong in read_json(run.out / "metrics.json")[CHOSEN]["grouped"]["wrong_parts"]:
+        mine = [each for each in data.of("test") if each.part == (wrong["part"], wrong["label"])][:3]
+        shown = np.stack([seen(each, spec) for each in dataset.pixels(data, mine, spec.channels)])
+        rows = [explain.overlay(p, h) for p, h in zip(shown, explain.cam(model, shown), strict=True)]
+        pack.write_picture(folder / f"{_file_name(wrong['label'])}-{_file_name(wrong['part'])}.png", np.vstack(rows))
+    fine = [each for each in data.of("test") if each.label in good]
+    say(f"explain: {folder}")
+    hits, of = explain.pointing(model, dataset.pixels(data, fine, spec.channels), spec, run.recipe.seed)
+    write_json(part.folder / "explained.json", {"drawn_flaws_pointed_at": measure.rate(hits, of)})
+    say(f"  the map points at {hits} of {of} flaws drawn onto unseen good parts")
 
 
 def write_report(run: Run) -> None:
@@ -198,20 +228,25 @@ def _content(part: Part, variant: str) -> bytes:
         raise Refused(f"{part.converted(variant)}: cannot be read; run the step `quantize` first") from None
 
 
-def _load_weights(model: Any, path: Path) -> None:
+def _network(run: Run, part: Part) -> Any:
+    """The trained float network; raises `Refused`."""
+    from trainer import network
+
+    labels, good = classes_of(run)
+    model = network.build(run.recipe.network, run.recipe.input, len(good), len(labels) - len(good))
     try:
-        model.load_weights(path)
+        model.load_weights(part.network)
     except (OSError, ValueError):
-        raise Refused(f"{path}: is no network of this recipe; run the step `train` first") from None
+        raise Refused(f"{part.network}: is no network of this recipe; run the step `train` first") from None
+    return model
+
+
+def _file_name(text: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_" else "-" for c in text)
 
 
 def _columns(labels: Sequence[str], good: Sequence[str]) -> NDArray[np.bool_]:
     return np.array([each in good for each in labels], dtype=bool)
-
-
-def _in_steps(outputs: NDArray[np.generic], scale: float) -> NDArray[np.generic]:
-    """Float logits on the scale of the int8 ones, so that one operating point serves every variant."""
-    return outputs if outputs.dtype == np.int8 else np.asarray(outputs / np.float32(scale))
 
 
 def _limits(

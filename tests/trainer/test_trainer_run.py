@@ -13,7 +13,7 @@ import pytest
 from drawn import TINY, fill
 
 from edge.bundle import Bundle, Shelf, prepare, readable_image
-from trainer import quantize
+from trainer import aware, network, quantize, recipe
 from trainer.__main__ import main
 from trainer.runtime import Model
 
@@ -29,7 +29,7 @@ def test_the_network_has_learned_to_see_the_hole(trained: Path) -> None:
     assert got["parts"] == 16
 
 
-@pytest.mark.parametrize("variant", quantize.VARIANTS)
+@pytest.mark.parametrize("variant", [*quantize.VARIANTS, quantize.AWARE])
 def test_every_variant_is_measured_as_promised(trained: Path, variant: str) -> None:
     got = json.loads((trained / "metrics.json").read_text())[variant]["grouped"]
     wanted = {
@@ -53,6 +53,20 @@ def test_the_model_is_int8_from_end_to_end(trained: Path) -> None:
     assert (taken.scale, taken.zero_point) == (1.0, -128)
     assert given.scale > 0
     assert "QUANTIZE" not in quantize.operations((trained / "int8_ptq.tflite").read_bytes())
+
+
+def test_aware_training_holds_fake_quant_nodes_and_plain_training_none() -> None:
+    model = network.build(recipe.Network(blocks=2, width=4), recipe.Input(height_px=16, width_px=16), 1, 1)
+    assert aware.fake_quant_nodes(model) == 0
+    assert aware.fake_quant_nodes(aware.aware(model)) > 8
+
+
+def test_the_aware_variant_is_another_network_than_the_converted_one(trained: Path) -> None:
+    aware_file, plain_file = (trained / f"{name}.tflite" for name in ("int8_qat", "int8_ptq"))
+    taken, _ = quantize.check(aware_file.read_bytes())
+    assert (taken.scale, taken.zero_point) == (1.0, -128)
+    assert aware_file.read_bytes() != plain_file.read_bytes()
+    assert "QUANTIZE" not in quantize.operations(aware_file.read_bytes())
 
 
 def test_int8_decides_like_float(trained: Path) -> None:
