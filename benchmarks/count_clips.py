@@ -65,7 +65,7 @@ def main() -> None:
         reviews = sum(bool(part.reason) for part in parts)
         print(f"{clip.name:28s} {clip.true:4d} {len(parts):7d} {twice(parts):5d} {reviews:6d} {cost_ms:8.2f}")
     if args.vary:
-        vary(clips, args.vary)
+        vary(clips, proposals, args.vary)
 
 
 def read(folder: Path, row: dict[str, str]) -> Clue:
@@ -100,21 +100,20 @@ def twice(parts: list[Part]) -> int:
     return found
 
 
-def vary(clips: list[Clue], share: float) -> None:
-    """Every single threshold down and up, each time with a fresh calibration."""
+def vary(clips: list[Clue], proposals: dict[str, Tracking], share: float) -> None:
+    """Every single threshold of the tracker, and the calibrated values, down and up."""
     for module, name in THRESHOLDS:
         for factor in (1 - share, 1 + share):
             with changed(module, name, factor):
                 wrong = []
                 for clip in clips:
-                    tracking = calibrate(clip.frames, clip.gate, clip.axis).tracking
-                    found = len(count(clip, tracking)[0])
+                    found = len(count(clip, proposals[clip.name])[0])
                     if found != clip.true:
                         wrong.append(f"{clip.name} {found}/{clip.true}")
             label = f"{module.__name__.rpartition('.')[2]}.{name} x {factor:g}"
             print(f"{label:40s} {', '.join(wrong) or 'all exact'}", flush=True)
     for clip in clips:
-        tracking = calibrate(clip.frames, clip.gate, clip.axis).tracking
+        tracking = proposals[clip.name]
         for name in ("part_min_px", "speed_px_s"):
             for factor in (1 - share, 1 + share):
                 found = len(count(clip, replace(tracking, **{name: getattr(tracking, name) * factor}))[0])

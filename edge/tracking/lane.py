@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -28,6 +29,9 @@ STEP, WAIT = 2, 4
 """The unrolled belt is searched again after it moved by so many pixels, or after so many looks."""
 DOUBTED = 0.9
 """So large a share of unexplained looks, over about a hundred, means that the belt was learned wrongly."""
+HUGE, HUGE_IN_A_ROW = 3.0, 6
+"""So many times the usual part is several parts or a part under something; so many of them are a new product."""
+TOO_LARGE = "much larger than the usual part: several parts, or something lies on it"
 VANISHED = "the part vanished before the gate"
 SLIPPED = "the part was hidden when it passed the gate"
 UNSEEN = "no picture shows the whole part"
@@ -57,9 +61,10 @@ class Lane:
         self._path: deque[tuple[float, float]] = deque(maxlen=PATH_LOOKS)
         self._searched_at = 0
         self._waited = 0
-        self._settled = 0
+        self._settled = self._huge = 0
         self._sizes: deque[tuple[int, float]] = deque(maxlen=25)
         self._smallest = max(4.0, config.part_min_px / (sight.factor * COARSE))
+        self._known_usual = Usual(smallest=self._smallest)
 
     @property
     def coming(self) -> int:
@@ -111,9 +116,9 @@ class Lane:
             elif self._has_crossed(each):
                 self._unrolled.claim(each.blob)
                 self._sightings.drop(each)
-                self._sizes.append((each.blob.area, each.blob.thickness))
                 views = self._views(each.blob)
-                parts.append(self._part(each.blob, views, "" if views else UNSEEN))
+                reason = self._sized(each.blob) or ("" if views else UNSEEN)
+                parts.append(self._part(each.blob, views, reason))
             elif self._has_slipped_by(each):
                 self._unrolled.claim(each.blob)
                 self._sightings.drop(each)
@@ -128,10 +133,11 @@ class Lane:
 
     def _has_slipped_by(self, each: Sighting) -> bool:
         """A whole part beyond the gate that nobody saw coming: it was hidden, or laid there."""
-        usual = self._usual()
-        if each.first_place < self._gate or not (each.travels and usual.settled) or each.looks < 2 * FEWEST_LOOKS:
+        if each.first_place < self._gate or not each.travels or each.looks < 2 * FEWEST_LOOKS:
             return False
-        blob = each.blob
+        usual, blob = self._usual(), each.blob
+        if not usual.settled:
+            return False
         alike = blob.area > 0.5 * usual.area and blob.thickness > 0.6 * usual.thickness
         goal = self._gate - blob.center[0]
         watched = self._path[0][1] < goal
@@ -144,9 +150,26 @@ class Lane:
 
     def _usual(self) -> Usual:
         """What the parts handed out were like, and before there are any, those on the way."""
-        sizes = list(self._sizes) or [
-            (each.blob.area, each.blob.thickness) for each in self._sightings.current if each.travels
-        ]
+        if self._sizes:
+            return self._known_usual
+        return self._usual_of(
+            [(each.blob.area, each.blob.thickness) for each in self._sightings.current if each.travels]
+        )
+
+    def _sized(self, blob: Blob) -> str:
+        """Learn what parts are like; a reason when this one is far too large, unless that has become usual."""
+        usual = self._usual()
+        if usual.settled and blob.area > HUGE * usual.area:
+            self._huge += 1
+            if self._huge < HUGE_IN_A_ROW:
+                return TOO_LARGE
+            self._sizes.clear()
+        self._huge = 0
+        self._sizes.append((blob.area, blob.thickness))
+        self._known_usual = self._usual_of(self._sizes)
+        return ""
+
+    def _usual_of(self, sizes: Sequence[tuple[int, float]]) -> Usual:
         if not sizes:
             return Usual(smallest=self._smallest)
         return Usual(

@@ -23,7 +23,7 @@ FADE = 0.96
 """What was heard fades by this per look: about 25 looks decide how the belt runs."""
 NOTICED = 4.5
 """A band has changed when it changed by more grey levels than this (a mean over many pixels hardly flickers)."""
-MOST_COLUMNS = 64
+MOST_COLUMNS = 48
 """So many places along the belt are enough to measure a shift."""
 FEW_CHANGES = 40
 """With fewer changed places than this it is asked whether the belt may stand still."""
@@ -203,11 +203,9 @@ class Pace:
         weights = changed[:, columns] * self._trust
         shifts = self._candidates(passed_s, now.shape[1])
         sources = columns - shifts[:, None]
-        inside = (sources >= 0) & (sources < now.shape[1])
+        inside = ((sources >= 0) & (sources < now.shape[1])).astype(np.float32)
         wrong = np.abs(now[:, None, columns] - key.take(sources, axis=1, mode="clip"))
-        wrong *= weights[:, None, :]
-        wrong *= inside
-        by_band = wrong.sum(axis=2)
+        by_band = np.einsum("bkc,bc,kc->bk", wrong, weights, inside)
         heard = inside @ weights.sum(axis=0)
         total = float(weights.sum())
         costs = by_band.sum(axis=0) / np.maximum(heard, 1e-6)
