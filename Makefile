@@ -11,7 +11,7 @@ TRAINER := .venv-trainer/.ready
 TFLITE := .venv-tflite/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-device test-trainer test-tflite lint bench soak setup setup-trainer model arm64 clean
+.PHONY: help demo test test-device test-trainer test-tflite lint bench soak setup setup-trainer model arm64 service-test picamera clean
 
 help:  ## show what can be made
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -80,6 +80,12 @@ $(TRAINER): trainer/pyproject.toml requirements/trainer.txt
 	  .venv-trainer/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e . -e trainer; \
 	  touch $@; \
 	else mkdir -p .venv-trainer; echo "the trainer is not tested: it needs Python 3.11 ($(PYTHON_TRAINER) not found)" > $@; fi
+
+service-test:  ## boot a Debian in a container and hold systemd to what the unit promises (root)
+	deploy/systemd/try-in-container.sh
+
+picamera:  ## look through picamera2 and libcamera's virtual camera (root, ten minutes)
+	tests/acceptance/picamera-virtual.sh
 
 clean:  ## remove everything that was made here
 	rm -rf .venv .venv-trainer .venv-tflite build out var .pytest_cache .mypy_cache .ruff_cache *.egg-info
