@@ -1,4 +1,4 @@
-"""Linegate's camera source on the real picamera2 and libcamera; runs inside the machine of picamera-virtual.sh."""
+"""Linegate's camera source on the real picamera2 and libcamera; picamera-virtual.sh runs it."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ from edge.domain import Frame, Image, SourceLost
 from edge.sources import open_source
 
 WIDTH_PX, HEIGHT_PX = virtual_camera.SIZES[0]
-SMALL = PicameraSource(width_px=WIDTH_PX, height_px=HEIGHT_PX, fps=30.0, exposure_us=0, gain=0.0)
-PATIENCE_S = 2.0
-"""How long the source waits for a picture of a camera that should give them by itself."""
+PATIENCE_S = 5.0
+"""How long the source waits for a picture of a camera that should give them by itself: five periods, so that a
+pause of a busy machine is not taken for a dead camera."""
+SMALL = PicameraSource(width_px=WIDTH_PX, height_px=HEIGHT_PX, fps=5 / PATIENCE_S, exposure_us=0, gain=0.0)
 SLOW_S = 3.0
-"""What a machine emulated in software may take beyond what the code asks for."""
+"""What a busy machine may take beyond what the code asks for."""
 
 
 def taken(config: PicameraSource, count: int) -> list[Frame]:
@@ -56,6 +57,7 @@ def frames_are_the_pictures_fed(fed: list[Image]) -> str:
     began = time.monotonic()
     frames = taken(SMALL, 300)
     ended = time.monotonic()
+    slowest_s = max(b.at_s - a.at_s for a, b in pairwise(frames))
     assert len(frames) == 300
     assert all(frame.image.shape == (HEIGHT_PX, WIDTH_PX) and frame.image.dtype == np.uint8 for frame in frames)
     apart = [distances(frame.image, gray) for frame in frames]
@@ -66,7 +68,10 @@ def frames_are_the_pictures_fed(fed: list[Image]) -> str:
     assert began < frames[0].at_s
     assert frames[-1].at_s < ended
     worst = max(min(each) for each in apart)
-    return f"300 frames in {ended - began:.1f} s, at most {worst:.2f} levels from the picture fed"
+    return (
+        f"{len(frames)} frames in {ended - began:.1f} s, at most {slowest_s:.2f} s apart and"
+        f" {worst:.2f} levels from the picture fed"
+    )
 
 
 def a_frame_stays_as_it_was(fed: list[Image]) -> str:
@@ -124,7 +129,7 @@ def silence_is_loss(fed: list[Image]) -> str:
     with streaming(SMALL) as (frames, _):
         camera_class.latest.silent = True
         said, took_s = lost_with(frames)
-    assert "no picture for 2.0 s" in said
+    assert f"no picture for {PATIENCE_S:.1f} s" in said
     assert PATIENCE_S * 0.9 < took_s < PATIENCE_S + SLOW_S
     assert len(taken(SMALL, 10)) == 10, "it opens again"
     return f"after {took_s:.1f} s: {said}"
@@ -134,12 +139,12 @@ def a_triggered_camera_may_be_silent(fed: list[Image]) -> str:
     triggered = replace(SMALL, triggered=True)
     with streaming(triggered) as (frames, stopping):
         camera_class.latest.silent = True
-        Timer(PATIENCE_S * 2, stopping.set).start()
+        Timer(PATIENCE_S * 1.5, stopping.set).start()
         began = time.monotonic()
         rest = list(frames)
-        assert time.monotonic() - began > PATIENCE_S * 1.9
+        assert time.monotonic() - began > PATIENCE_S * 1.4
         assert len(rest) <= 1
-    return f"no loss in {PATIENCE_S * 2:.0f} s"
+    return f"no loss in {PATIENCE_S * 1.5:.0f} s"
 
 
 def a_camera_that_vanishes_is_lost(fed: list[Image]) -> str:
@@ -173,7 +178,7 @@ def a_camera_in_use_is_lost_and_the_user_keeps_it(fed: list[Image]) -> str:
         before = open_files()
         for _ in range(5):
             said, _ = lost_with(open_source(SMALL).frames(Event()))
-            assert "does not open (Device or resource busy)" in said, said
+            assert "Device or resource busy" in said, said
         assert open_files() == before, f"{before} files were open, now {open_files()}"
         assert len(list(islice(frames, 10))) == 10
     return said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -46,13 +47,23 @@ def feed(folder: Path, count: int) -> list[Image]:
 
 
 def install() -> Any:
-    """Make `picamera2.Picamera2` work with a camera that has no raw modes and wants the two planes of NV12 apart."""
+    """Make `picamera2.Picamera2` work with a camera that has no raw modes, in memory that every machine has."""
     import libcamera
     import picamera2
     from picamera2.allocators import DmaAllocator
+    from picamera2.allocators.allocator import Sync
+    from picamera2.dma_heap import UniqueFD
 
-    class TwoPlanes(DmaAllocator):
-        """picamera2 allocates one plane for each buffer, and the virtual pipeline writes to a second."""
+    class MemoryFiles(DmaAllocator):
+        """Buffers in memory files: libcamera maps them like a dma-buf, which few build machines have.
+
+        Each has two planes, for the virtual pipeline writes to the second, where picamera2 would allocate one.
+        """
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.sync = Mapped
+            self.dmaHeap.alloc = lambda name, size: memory_file(name, size)
 
         def allocate(self, libcamera_config: Any, use_case: Any) -> None:
             super().allocate(libcamera_config, use_case)
@@ -70,12 +81,29 @@ def install() -> Any:
             self.mapped_buffers[buffer] = self.mapped_buffers.pop(whole)
             return buffer
 
+    class Mapped(Sync):
+        """The buffer's memory; a memory file has no caches to make agree."""
+
+        def __init__(self, allocator: Any, buffer: Any, write: bool) -> None:
+            self._memory = allocator.mapped_buffers[buffer]
+
+        def __enter__(self) -> Any:
+            return self._memory
+
+        def __exit__(self, *error: object) -> None:
+            return
+
+    def memory_file(name: str, size: int) -> Any:
+        handle = os.memfd_create(name)
+        os.ftruncate(handle, size)
+        return UniqueFD(handle)
+
     class VirtualPicamera2(picamera2.Picamera2):
         latest: ClassVar[Any] = None
         silent = False
 
         def __init__(self, index: int) -> None:
-            super().__init__(index, allocator=TwoPlanes())
+            super().__init__(index, allocator=MemoryFiles())
             VirtualPicamera2.latest = self
 
         def _get_raw_modes(self) -> list[dict[str, Any]]:
