@@ -46,22 +46,17 @@ def train(recipe: Recipe, data: Dataset, labels: Sequence[str], good: Sequence[s
     """
     settle(recipe.seed)
     how, counts = recipe.training, (len(good), len(labels) - len(good))
-    model = network.build(recipe.network, recipe.input, *counts)
     if not how.coarse:
+        model = network.build(recipe.network, recipe.input, *counts)
         return _learn(model, recipe, _Lesson(recipe, data, labels, good), how)
     small = _coarser(recipe)
     first = _learn(
         network.build(small.network, small.input, *counts), small, _Lesson(small, data, labels, good), small.training
     )
-    return refine(recipe, data, labels, good, model, first)
-
-
-def refine(
-    recipe: Recipe, data: Dataset, labels: Sequence[str], good: Sequence[str], model: Any, first: Trained
-) -> Trained:
-    """Go on in full size with what was learned on smaller pictures: nothing in the network depends on the size."""
+    # Nothing in the network depends on the size of the picture, so that it goes on in full size where it stands.
+    model = network.build(recipe.network, recipe.input, *counts)
     model.set_weights(first.model.get_weights())
-    how = dataclasses.replace(recipe.training, learning_rate=0.5 * recipe.training.learning_rate)
+    how = dataclasses.replace(how, learning_rate=0.5 * how.learning_rate)
     second = _learn(model, recipe, _Lesson(recipe, data, labels, good), how, hard=True)
     return Trained(model=model, history=(*first.history, *second.history), seconds=first.seconds + second.seconds)
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer import baselines, card, dataset, measure, pack, report
+from trainer import baselines, card, dataset, leakage, measure, pack, report
 from trainer.augment import seen
 from trainer.errors import Refused
 from trainer.limits import Limits, choose, evidence
@@ -35,6 +35,9 @@ def divide(run: Run) -> None:
     """Read the folder and decide which part serves for what."""
     data = dataset.scan(run.data)
     good = dataset.good_labels(data.labels, run.recipe.good)
+    if data.grouped_by == "file":
+        found = leakage.pairs(dataset.pixels(data, data.pictures, 1))
+        data = dataset.regrouped(data, leakage.groups(len(data.pictures), found), "near-copies found")
     say(f"data: {len(data.pictures)} pictures, {len({p.group for p in data.pictures})} parts (by {data.grouped_by})")
     for file in data.unreadable:
         say(f"  left out, not readable: {file}")
@@ -43,7 +46,11 @@ def divide(run: Run) -> None:
         official = dataset.divide_officially(data, good, run.recipe.split, run.recipe.seed)
         _divided(run.part("official"), official)
     ordered = (*good, *(each for each in data.labels if each not in good))
-    facts = {"labels": ordered, "good": good, "grouped_by": data.grouped_by, "unreadable": data.unreadable}
+    contradictory = sorted({p.group for p in data.pictures} & _torn(data))
+    for group in contradictory:
+        say(f"  a person should look: part {group} carries more than one label")
+    facts: dict[str, Any] = {"contradictory": contradictory, "leakage": _leaks(data)}
+    facts |= {"labels": ordered, "good": good, "grouped_by": data.grouped_by, "unreadable": data.unreadable}
     write_json(run.out / "data.json", {**facts, "fingerprint": data.fingerprint()})
 
 
@@ -121,6 +128,7 @@ def measure_all(run: Run) -> None:
             (shown["train"], data.of("train")), (shown["test"], data.of("test")), good, run.recipe.seed
         )
         _say_measured(part, metrics[CHOSEN][part.kind], metrics["baselines"][part.kind])
+    metrics["leakage"] = read_json(run.out / "data.json")["leakage"]
     write_json(run.out / "metrics.json", metrics)
 
 
@@ -212,6 +220,23 @@ def _divided(part: Part, data: dataset.Dataset) -> None:
     counts = {split: (len({p.part for p in data.of(split)}), len(data.of(split))) for split in SPLITS}
     said = ", ".join(f"{split} {parts} parts in {pictures} pictures" for split, (parts, pictures) in counts.items())
     say(f"split {part.kind}: {said}")
+
+
+def _torn(data: dataset.Dataset) -> set[str]:
+    """Groups with pictures under several labels."""
+    labels: dict[str, set[str]] = {}
+    for each in data.pictures:
+        labels.setdefault(each.group, set()).add(each.label)
+    return {group for group, names in labels.items() if len(names) > 1}
+
+
+def _leaks(data: dataset.Dataset) -> dict[str, Any]:
+    """What the data's own division gives away; a division by part gives nothing away, which is said too."""
+    leaks: dict[str, Any] = {"groups_from": data.grouped_by, "grouped": {"with_a_copy_in_train": 0, "rate": 0.0}}
+    if dataset.has_official(data):
+        tested = [each.official == "test" for each in data.pictures]
+        leaks["official"] = leakage.leak([each.group for each in data.pictures], tested)
+    return leaks
 
 
 def _divisions(run: Run) -> list[Part]:
