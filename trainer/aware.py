@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from trainer.backend import keras, tf
 from trainer.network import Peak
 from trainer.quiet import quiet
@@ -22,7 +24,8 @@ def aware(model: Any) -> Any:
     """
     with tfmot.quantization.keras.quantize_scope({"Peak": Peak}):
         marked = keras.models.clone_model(model, clone_function=_marked)
-        marked.set_weights(model.get_weights())
+        for layer in marked.layers:
+            _take_over(getattr(layer, "layer", layer), model)
         quantized = tfmot.quantization.keras.quantize_apply(marked)
     for weight in quantized.layers[1].weights:
         if "min" in weight.name or "max" in weight.name:
@@ -47,5 +50,15 @@ def _marked(layer: Any) -> Any:
     if isinstance(layer, keras.layers.InputLayer):
         return layer
     if isinstance(layer, keras.layers.Rescaling):
-        return tfmot.quantization.keras.quantize_annotate_layer(layer, configs.Default8BitOutputQuantizeConfig())
+        # The toolkit would leave its factor in float; as a convolution of one pixel it is rounded like any other.
+        layer = keras.layers.DepthwiseConv2D(1, name=layer.name, trainable=False)
     return tfmot.quantization.keras.quantize_annotate_layer(layer)
+
+
+def _take_over(layer: Any, model: Any) -> None:
+    before = model.get_layer(layer.name)
+    if isinstance(before, keras.layers.Rescaling):
+        kernel, bias = layer.get_weights()
+        layer.set_weights([np.full_like(kernel, before.scale), np.full_like(bias, before.offset)])
+    else:
+        layer.set_weights(before.get_weights())

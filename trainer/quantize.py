@@ -46,7 +46,8 @@ def convert_aware(model: Any) -> bytes:
     """The network that quantization-aware training has left, with the ranges it has learned; no pictures needed."""
     converter = _converter(model)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    _all_int8(converter)
+    # Not `supported_ops = INT8`: the converter would ask for pictures before it has looked for fake-quant nodes.
+    converter.inference_input_type = converter.inference_output_type = tf.int8
     with quiet():
         content = bytes(converter.convert())
     check(content)
@@ -77,6 +78,9 @@ def check(content: bytes) -> tuple[Steps, Steps]:
         )
     if taken["shape_signature"][0] != 1 or -1 in taken["shape_signature"]:
         raise Refused("the converted model has an open batch size; this is a fault of the converter")
+    floats = [each["name"] for each in interpreter.get_tensor_details() if np.issubdtype(each["dtype"], np.floating)]
+    if floats:
+        raise Refused(f"the converted model computes in float at {floats[0]!r}; this is a fault of the converter")
     steps = [
         Steps(scale=float(each["quantization"][0]), zero_point=int(each["quantization"][1])) for each in (taken, given)
     ]

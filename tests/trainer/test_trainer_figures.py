@@ -76,7 +76,7 @@ def test_dearer_overkill_rejects_fewer_parts() -> None:
 def test_useless_evidence_sends_everything_to_review_and_keeps_the_temperature_in_bounds() -> None:
     random = np.random.default_rng(2)
     steps, defective = random.normal(0, 10, 60), np.arange(60) % 2 == 0
-    chosen = limits.choose(steps, defective, Costs(review=0.1), 0.1)
+    chosen = limits.choose(steps, defective, Costs(review=0.1), 1.0)
     assert np.mean((steps > chosen.pass_steps) & (steps < chosen.reject_steps)) > 0.8
     assert limits.TEMPERATURES[0] <= chosen.temperature <= limits.TEMPERATURES[1]
     assert chosen.clamped
