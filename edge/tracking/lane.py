@@ -29,6 +29,8 @@ STEP, WAIT = 2, 4
 """The unrolled belt is searched again after it moved by so many pixels, or after so many looks."""
 DOUBTED = 0.9
 """So large a share of unexplained looks, over about a hundred, means that the belt was learned wrongly."""
+UNIFORM = 1.4
+"""Parts are equal when their areas differ by less than this factor."""
 HUGE, HUGE_IN_A_ROW = 3.0, 6
 """So many times the usual part is several parts or a part under something; so many of them are a new product."""
 TOO_LARGE = "much larger than the usual part: several parts, or something lies on it"
@@ -175,6 +177,7 @@ class Lane:
         return Usual(
             area=median(area for area, _ in sizes),
             thickness=median(thickness for _, thickness in sizes),
+            uniform=len(self._sizes) >= 6 and _are_alike([area for area, _ in sizes]),
             settled=len(self._sizes) >= 3,
             smallest=self._smallest,
         )
@@ -225,3 +228,10 @@ class Lane:
         moved = self._unrolled.position if position is None else position
         left, right = (blob.left + moved) * COARSE, (blob.right + moved) * COARSE
         return self._sight.box(left, blob.top * COARSE, right, blob.bottom * COARSE)
+
+
+def _are_alike(areas: Sequence[int]) -> bool:
+    """Whether all but a tenth at either end lie within a factor."""
+    ordered = sorted(areas)
+    spare = len(ordered) // 8
+    return ordered[-1 - spare] < UNIFORM * ordered[spare]
