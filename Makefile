@@ -11,7 +11,7 @@ TRAINER := .venv-trainer/.ready
 TFLITE := .venv-tflite/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-device test-trainer test-tflite lint bench setup setup-trainer model arm64 clean
+.PHONY: help demo test test-device test-trainer test-tflite lint bench soak setup setup-trainer model arm64 service-test picamera clean
 
 help:  ## show what can be made
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -42,6 +42,9 @@ lint: $(DEV)  ## style, types, and who may import whom
 
 bench: $(DEVICE)  ## what every stage costs, beside the bare interpreter call
 	.venv/bin/linegate bench
+
+soak: $(DEV)  ## deliver 10,000 verdicts while broker, network and daemon fail (half an hour)
+	.venv/bin/python -m tests.soak.soak --parts 10000 --rate 20 --seeds 1 2 3
 
 model: $(TRAINER) $(DEVICE)  ## train the demo model anew and put it on the shelf
 	.venv-trainer/bin/linegate-train run trainer/recipes/demo.yaml
@@ -77,6 +80,12 @@ $(TRAINER): trainer/pyproject.toml requirements/trainer.txt
 	  .venv-trainer/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e . -e trainer; \
 	  touch $@; \
 	else mkdir -p .venv-trainer; echo "the trainer is not tested: it needs Python 3.11 ($(PYTHON_TRAINER) not found)" > $@; fi
+
+service-test:  ## boot a Debian in a container and hold systemd to what the unit promises (root)
+	deploy/systemd/try-in-container.sh
+
+picamera:  ## look through picamera2 and libcamera's virtual camera (root, ten minutes)
+	tests/acceptance/picamera-virtual.sh
 
 clean:  ## remove everything that was made here
 	rm -rf .venv .venv-trainer .venv-tflite build out var .pytest_cache .mypy_cache .ruff_cache *.egg-info

@@ -5,7 +5,9 @@
 #     deploy/settle-config.sh [section.key=value ...] <config.yaml >/etc/linegate/config.yaml
 set -eu
 
-awk -v wanted="model.shelf=/var/lib/linegate/models journal.path=/var/lib/linegate/journal.sqlite $*" '
+kept="model.shelf=/var/lib/linegate/models journal.path=/var/lib/linegate/journal.sqlite archive.folder=/var/lib/linegate/archive"
+
+awk -v wanted="$kept $*" '
     BEGIN {
         count = split(wanted, pairs, " ")
         for (i = 1; i <= count; i++) {

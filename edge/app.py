@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -22,15 +23,17 @@ from edge.capture import Capture
 from edge.config import Config, PicameraSource
 from edge.crew import Crew
 from edge.delivery import Decided, Delivery
-from edge.domain import Frame, Source, Verdict
+from edge.domain import Frame, Part, Source, Verdict
 from edge.line import Line
 from edge.mailbox import Mailbox
 from edge.message import Record, Speaker
 from edge.metrics import Metrics
 from edge.notify import Notifier
 from edge.page import About, PageServer, StatusBoard, open_server
+from edge.sinks.archive import ImageArchive
 from edge.sinks.journal import Journal
 from edge.sinks.mqtt import MqttPublisher
+from edge.sinks.reject import RejectOutput
 from edge.sources import open_source
 from edge.timed import TimedClassifier, TimedTracker
 from edge.tracking import open_tracker
@@ -40,6 +43,9 @@ log = logging.getLogger(__name__)
 MAILBOX_FRAMES = 2
 STOP_DEADLINE_S = 8.0
 TICK_S = 0.5
+SWITCH_S = 0.0005
+"""How long one thread may keep the interpreter from another. Python's own 5 ms add up to three times on a verdict's
+way to the broker while another thread is busy; benchmarks/publish_latency.py measures it."""
 PRUNE_EVERY_S = 600.0
 
 
@@ -80,6 +86,10 @@ class Daemon:
             self.server = self._server(config, registry)
             if self.server is not None:
                 undo.callback(self.server.close)
+            self.reject = self._reject(config)
+            self.archive = (
+                ImageArchive(config.archive, base / config.archive.folder) if config.archive.enabled else None
+            )
             self.line = self._observed_line(bundle)
             undo.pop_all()
         self._observe_outbox()
@@ -92,7 +102,10 @@ class Daemon:
             on_drop=self._dropped,
         )
         self._delivery = Delivery(
-            self.journal, live_encoder(speaker), on_committed=self._committed, on_journal=self.board.journal
+            self.journal,
+            live_encoder(speaker, config),
+            on_committed=self._committed,
+            on_journal=self._journal_changed,
         )
 
     def run(self, notifier: Notifier) -> int:
@@ -101,6 +114,7 @@ class Daemon:
         Raises what the first failing thread raised.
         """
         self._listen_to_signals()
+        sys.setswitchinterval(SWITCH_S)
         crew = self._crew
         crew.start("deliver", self._deliver)
         if self.publisher is not None:
@@ -109,6 +123,12 @@ class Daemon:
         if self.server is not None:
             server = self.server
             crew.start("page", lambda: server.run(self._leaving))
+        if self.archive is not None:
+            archive = self.archive
+            crew.start("archive", lambda: archive.run(self._leaving))
+        if self.reject is not None:
+            reject = self.reject
+            crew.start("reject", lambda: reject.run(self._leaving))
         crew.start("inspect", self._inspect)
         crew.start("capture", lambda: self._capture.run(crew.stopping))
         self._watch(notifier)
@@ -128,7 +148,12 @@ class Daemon:
             classifier, metrics.inference(bundle.slot, classifier.backend), metrics.stage("classify")
         )
         tracker = TimedTracker(open_tracker(config.tracking), metrics.stage("track"))
-        return Line(tracker, timed, build_judge(bundle), self.board.seen)
+        return Line(tracker, timed, build_judge(bundle), self._seen)
+
+    def _seen(self, part: Part) -> None:
+        self.board.seen(part)
+        if self.archive is not None:
+            self.archive.seen(part)
 
     def _publisher(self, config: Config) -> MqttPublisher | None:
         if not config.mqtt.enabled:
@@ -139,6 +164,11 @@ class Daemon:
         if not config.http.enabled:
             return None
         return open_server(self.board, registry, config.http.host, config.http.port)
+
+    def _reject(self, config: Config) -> RejectOutput | None:
+        if not config.reject.enabled:
+            return None
+        return RejectOutput(config.reject, on_late=lambda _: self.metrics.verdicts_late.inc())
 
     def _observe_outbox(self) -> None:
         self.board.journal(True)
@@ -165,6 +195,7 @@ class Daemon:
                 self.board.frame(frame, line.tracker.outlines, line.tracker.entered)
                 self.metrics.entered(line.tracker.entered)
                 for verdict in verdicts:
+                    self._work_gate(verdict, committed=False)
                     self._delivery.give(Decided(verdict=verdict, steady_s=time.monotonic(), wall_s=time.time()))
                 self._inspected += 1
         finally:
@@ -179,6 +210,9 @@ class Daemon:
     def _committed(self, decided: Decided, record: Record) -> None:
         """A verdict is on disk: now the broker, the page, the metrics and a listener may know."""
         verdict = decided.verdict
+        self._work_gate(verdict, committed=True)
+        if self.archive is not None:
+            self.archive.committed(verdict, record)
         latency_s = decided.steady_s - verdict.captured_at_s
         if self.publisher is not None:
             self.publisher.wake()
@@ -190,6 +224,11 @@ class Daemon:
         if self._on_verdict is not None:
             self._on_verdict(verdict, record)
 
+    def _work_gate(self, verdict: Verdict, *, committed: bool) -> None:
+        """A reject does not wait for the disk; a pass is vouched for only when its verdict is kept."""
+        if self.reject is not None and committed == (self._config.reject.drives == "pass"):
+            self.reject.give(verdict)
+
     def _dropped(self, reason: str, count: int) -> None:
         self.board.dropped(reason, count)
         self.metrics.frames_dropped(reason).inc(count)
@@ -199,6 +238,11 @@ class Daemon:
         self.metrics.camera_up(self._config.station.station).set(up)
         if self.publisher is not None:
             self.publisher.say_event({"event": "camera_up" if up else "camera_lost"})
+
+    def _journal_changed(self, writes: bool) -> None:
+        self.board.journal(writes)
+        if self.publisher is not None:
+            self.publisher.say_event({"event": "journal_writes" if writes else "journal_down"})
 
     def _broker_changed(self, up: bool) -> None:
         self.board.broker(up)

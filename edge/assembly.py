@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from edge import clock
@@ -14,6 +15,8 @@ from edge.domain import Part, Verdict
 from edge.judge import Judge
 from edge.line import Line
 from edge.message import Record, Speaker, Times, encode, live_part_id, replay_part_id
+from edge.sinks.archive import picture_name
+from edge.sinks.reject import eject_at_s
 from edge.tracking import open_tracker
 
 
@@ -72,12 +75,23 @@ def replay_encoder(config: Config, bundle: Bundle) -> Callable[[Verdict, int, fl
     return encoded
 
 
-def live_encoder(speaker: Speaker) -> Callable[[Decided, int], Record]:
+def live_encoder(speaker: Speaker, config: Config) -> Callable[[Decided, int], Record]:
     """Encode `(decided, sequence)` on the wall clock: the frames' clock is steady, so ages carry over."""
 
     def encoded(decided: Decided, sequence: int) -> Record:
-        age_s = decided.steady_s - decided.verdict.captured_at_s
-        times = Times(captured_s=decided.wall_s - age_s, decided_s=decided.wall_s, synchronized=clock.is_synchronized())
-        return encode(decided.verdict, speaker, times, sequence=sequence, part_id=live_part_id())
+        verdict = decided.verdict
+        captured_s = decided.wall_s - (decided.steady_s - verdict.captured_at_s)
+        travel_s = eject_at_s(config.reject, verdict) - verdict.captured_at_s if config.reject.enabled else None
+        times = Times(
+            captured_s=captured_s,
+            decided_s=decided.wall_s,
+            eject_s=None if travel_s is None else captured_s + travel_s,
+            late=travel_s is not None and decided.wall_s > captured_s + travel_s,
+            synchronized=clock.is_synchronized(),
+        )
+        part_id = live_part_id()
+        day = datetime.fromtimestamp(decided.wall_s, UTC).date().isoformat()
+        image = picture_name(config.archive, verdict, sequence=sequence, day=day, part_id=str(part_id))
+        return encode(verdict, speaker, times, sequence=sequence, part_id=part_id, image=image)
 
     return encoded

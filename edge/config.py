@@ -180,6 +180,32 @@ class Journal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reject:
+    """The output that works the reject gate."""
+
+    enabled: bool = False
+    pin: int = number(17, 0, 27, "")
+    active_high: bool = True
+    drives: str = choice("reject", "reject", "pass")
+    delay_s: float = number(0.5, 0.0, 600.0, "s")
+    distance_px: float = number(0.0, 0.0, 100000.0, "px")
+    pulse_s: float = number(0.05, 0.002, 10.0, "s")
+    tolerance_s: float = number(0.02, 0.0, 1.0, "s")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Archive:
+    """Pictures of judged parts on disk."""
+
+    enabled: bool = False
+    folder: str = "var/archive"
+    keep_mb: float = number(2000.0, 1.0, 100000.0, "MB")
+    free_mb: float = number(500.0, 0.0, 100000.0, "MB")
+    pass_every: int = number(100, 0, 1000000, "")
+    quality: int = number(85, 1, 100, "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Http:
     """The operator's page and the metrics."""
 
@@ -205,6 +231,8 @@ class Config:
     model: Model = Model()
     mqtt: Mqtt = Mqtt()
     journal: Journal = Journal()
+    reject: Reject = Reject()
+    archive: Archive = Archive()
     http: Http = Http()
     log: Log = Log()
 

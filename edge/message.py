@@ -49,8 +49,10 @@ class Times:
     synchronized: bool = True
 
 
-def encode(verdict: Verdict, speaker: Speaker, times: Times, *, sequence: int, part_id: uuid.UUID) -> Record:
-    """The wire format of one verdict, under 1 KiB."""
+def encode(
+    verdict: Verdict, speaker: Speaker, times: Times, *, sequence: int, part_id: uuid.UUID, image: str | None = None
+) -> Record:
+    """The wire format of one verdict, under 1 KiB. `image`: where its picture is, below the archive's folder."""
     low, high = verdict.limits
     document = {
         "schema": SCHEMA,
@@ -76,7 +78,7 @@ def encode(verdict: Verdict, speaker: Speaker, times: Times, *, sequence: int, p
         "replayed": False,
         "simulated": speaker.simulated,
         "clock_synchronized": times.synchronized,
-        "image": None,
+        "image": image,
     }
     return Record(sequence=sequence, payload=json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode())
 

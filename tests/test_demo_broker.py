@@ -90,6 +90,7 @@ def test_a_broker_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch) ->
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         monkeypatch.setattr(demo_broker, "_free_port", lambda: taken.getsockname()[1])
+        monkeypatch.setattr(demo_broker, "ATTEMPTS", 1)
         with pytest.raises(NoBroker, match=r"did not start: .*[Aa]ddress") as refusal, DemoBroker():
             pass
     assert "\n" not in str(refusal.value)

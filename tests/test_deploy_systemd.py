@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from deploying import DEPLOY, ROOT, need, run
 
-from edge.config import load
+from edge.config import keys, load
 
 UNIT = DEPLOY / "systemd" / "linegate.service"
 INSTALL = DEPLOY / "systemd" / "install.sh"
@@ -62,7 +64,7 @@ def test_shell_scripts_are_clean(script: Path) -> None:
 
 
 def install(root: Path, *options: str) -> str:
-    done = run(INSTALL, "--root", root, "--no-venv", *options)
+    done = run(INSTALL, "--root", root, "--no-venv", "--python", sys.executable, *options)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -76,13 +78,23 @@ def test_install_places_a_configuration_that_is_valid(tmp_path: Path) -> None:
     assert (tmp_path / "etc/systemd/system/linegate.service").read_text() == UNIT.read_text()
 
 
+def test_nothing_is_kept_beside_the_configuration(tmp_path: Path) -> None:
+    install(tmp_path)
+    config = load(tmp_path / "etc/linegate/config.yaml")
+    places = [path for path, _ in keys() if path.rpartition(".")[2] in ("path", "folder", "shelf")]
+    assert {"model.shelf", "journal.path", "archive.folder"} <= set(places)
+    for path in places:
+        value = operator.attrgetter(path)(config)
+        assert value == "" or value.startswith("/var/lib/linegate/"), path
+
+
 def test_the_installed_configuration_is_still_the_manual(tmp_path: Path) -> None:
     install(tmp_path)
     installed = (tmp_path / "etc/linegate/config.yaml").read_text().splitlines()
     shipped = (ROOT / "config.yaml").read_text().splitlines()
     comments = [[line.partition("#")[2] for line in lines] for lines in (installed, shipped)]
     assert comments[0] == comments[1]
-    assert sum(a != b for a, b in zip(installed, shipped, strict=True)) == 2
+    assert sum(a != b for a, b in zip(installed, shipped, strict=True)) == 3
 
 
 def test_install_again_keeps_what_is_the_sites(tmp_path: Path) -> None:
@@ -105,16 +117,30 @@ def test_install_puts_models_on_the_shelf_and_leaves_the_live_one(tmp_path: Path
     assert os.readlink(shelf / "current") == "own-00000000"
 
 
-def test_a_system_with_picamera2_looks_through_it(tmp_path: Path) -> None:
-    modules, python = tmp_path / "modules", tmp_path / "python"
+def system_python(folder: Path, module: str) -> str:
+    """A Python whose system has one more module."""
+    modules, python = folder / "modules", folder / "python"
     modules.mkdir()
-    (modules / "picamera2.py").touch()
-    python.write_text(f'#!/bin/sh\nPYTHONPATH={modules} exec python3 "$@"\n')
+    (modules / f"{module}.py").touch()
+    python.write_text(f'#!/bin/sh\nPYTHONPATH={modules} exec {sys.executable} "$@"\n')
     python.chmod(0o755)
+    return str(python)
+
+
+def test_a_system_with_picamera2_looks_through_it(tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir()
-    assert "picamera2" in install(root, "--python", str(python))
+    assert "picamera2" in install(root, "--python", system_python(tmp_path, "picamera2"))
     assert load(root / "etc/linegate/config.yaml").source.kind == "picamera"
+
+
+def test_a_system_with_pins_gets_what_works_them(tmp_path: Path) -> None:
+    plain = run(INSTALL, "--root", tmp_path, "--dry-run", "--python", sys.executable).stdout
+    assert "system-site-packages" not in plain
+    assert "gpio.txt" not in plain
+    pins = run(INSTALL, "--root", tmp_path, "--dry-run", "--python", system_python(tmp_path, "lgpio")).stdout
+    assert "--system-site-packages" in pins
+    assert "gpio.txt" in pins
 
 
 def test_uninstall_keeps_configuration_and_verdicts(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_keys_that_the_documentation_names_exist() -> None:
     for page in PAGES:
         for name in re.findall(r"`([a-z]+(?:\.[a-z_]+)+)(?::[^`]*)?`", page.read_text(encoding="utf-8")):
             if name.split(".")[0] in sections and not re.search(
-                r"\.(py|yaml|json|md|service|sqlite|csv|jsonl|html)$", name
+                r"\.(py|yaml|json|md|service|sqlite|csv|jsonl|html|tflite|txt|png|avi)$", name
             ):
                 assert name in known or any(each.startswith(f"{name}.") for each in known), f"{page.name}: {name}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -9,16 +10,20 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as paho
 import pytest
+from small_disk import small_disk
 
 from edge.demo_broker import DemoBroker
+from edge.sinks.journal import Journal
 
 ROOT = Path(__file__).parents[1]
 DEADLINE_S = 30.0
@@ -225,3 +230,80 @@ def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
             code, told = ended(process)
     assert (code, told.count("\n")) == (1, 1)
     assert "is in use by another program; set http.port" in told
+
+
+def test_verdicts_say_when_their_part_is_before_the_reject_gate(tmp_path: Path) -> None:
+    pytest.importorskip("gpiozero")
+    config = written(tmp_path, reject={"enabled": True, "delay_s": 60.0})
+    with daemon(config, GPIOZERO_PIN_FACTORY="mock") as process:
+        until(lambda: status(config)["parts"]["decided"] >= 2, "two verdicts")
+        process.terminate()
+        assert ended(process)[0] == 0
+    journal = Journal(tmp_path / "journal.sqlite", 30)
+    documents = [json.loads(record.payload) for record in journal.range(1, 99)]
+    journal.close()
+    for document in documents:
+        travel = datetime.fromisoformat(document["eject_at"]) - datetime.fromisoformat(document["captured_at"])
+        assert travel == timedelta(seconds=60)
+        assert document["late"] is False
+
+
+def test_a_reject_output_without_gpio_is_one_line_and_exit_1(tmp_path: Path) -> None:
+    pytest.importorskip("gpiozero")
+    with daemon(written(tmp_path, reject={"enabled": True}), GPIOZERO_PIN_FACTORY="native") as process:
+        code, told = ended(process)
+    assert code == 1
+    assert "reject.pin: GPIO 17 cannot be used" in told.splitlines()[-1]
+    assert "Traceback" not in told
+
+
+def test_verdicts_say_where_the_picture_of_their_part_is(tmp_path: Path) -> None:
+    archive = tmp_path / "archive"
+    config = written(tmp_path, archive={"enabled": True, "folder": str(archive), "pass_every": 1, "free_mb": 0.0})
+    with daemon(config) as process:
+        until(lambda: status(config)["parts"]["decided"] >= 3, "three verdicts")
+        process.terminate()
+        assert ended(process)[0] == 0
+    journal = Journal(tmp_path / "journal.sqlite", 30)
+    documents = [json.loads(record.payload) for record in journal.range(1, 99)]
+    journal.close()
+    named = [document for document in documents if document["image"]]
+    assert len(named) == len([document for document in documents if document["views"]]) > 0
+    for document in named:
+        assert (archive / document["image"]).read_bytes().startswith(b"\xff\xd8")
+        assert json.loads((archive / document["image"]).with_suffix(".json").read_bytes()) == document
+
+
+def test_a_full_disk_is_seen_from_outside_and_costs_no_verdict(tmp_path: Path, broker: DemoBroker) -> None:
+    with small_disk(tmp_path / "disk", 4) as disk:
+        config = written(disk, mqtt={"port": broker.port})
+        listener = Listener(broker.port)
+        with daemon(config) as process:
+            until(lambda: status(config)["parts"]["decided"] >= 1, "a verdict")
+            with (disk / "other").open("wb", buffering=0) as other, contextlib.suppress(OSError):
+                while True:
+                    other.write(bytes(4096))
+            until(lambda: {"event": "journal_down"}.items() <= (listener.of("event") or [{}])[-1].items(), "the event")
+            assert readyz(config) == 503
+            time.sleep(2.0)
+            (disk / "other").unlink()
+            until(lambda: readyz(config) == 200, "readiness again")
+            process.terminate()
+            code, told = ended(process)
+        listener.close()
+        journal = Journal(disk / "journal.sqlite", 30)
+        last = journal.last_sequence
+        journal.close()
+    assert code == 0
+    assert sorted({document["sequence"] for document in listener.of("verdict")}) == list(range(1, last + 1))
+    assert "database or disk is full; free space on its disk; verdicts wait in memory" in told
+    assert "the journal writes again" in told
+
+
+def readyz(config: Path) -> int:
+    port = json.loads(config.read_text())["http"]["port"]
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code

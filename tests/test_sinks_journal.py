@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from small_disk import small_disk
 
 from edge.domain import SinkDown
 from edge.message import Record
@@ -362,3 +363,26 @@ def test_two_threads_write_and_read_at_once(journal: Journal) -> None:
     sender.join(20)
     assert seen == list(range(1, 301))
     assert journal.backlog() == (0, 0.0)
+
+
+def test_a_disk_filled_by_others_costs_no_verdict(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 6) as disk:
+        journal = Journal(disk / "journal.sqlite", 30)
+        refused = 0
+        journal.append(records(1, 10))
+        filler = disk / "other"
+        filler.write_bytes(bytes(5_500_000))
+        for sequence in range(11, 800):
+            try:
+                journal.append(records(sequence, sequence))
+            except SinkDown as error:
+                assert "free space on its disk" in str(error)  # noqa: PT017 - only some of many may fail
+                refused += 1
+                filler.unlink(missing_ok=True)
+                journal.append(records(sequence, sequence))
+        assert refused == 1
+        assert sequences(journal) == list(range(1, 800))
+        journal.close()
+        again = Journal(disk / "journal.sqlite", 30)
+        assert sequences(again) == list(range(1, 800))
+        again.close()

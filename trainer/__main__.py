@@ -17,6 +17,7 @@ STEPS = {
     "train": "divide the data and train the float network",
     "quantize": "convert the trained network into every variant",
     "measure": "judge test parts with every variant; writes metrics.json",
+    "explain": "show which places of misjudged parts spoke for a defect",
     "report": "write report.html from metrics.json",
     "pack": "write the bundle for the device",
 }
@@ -54,7 +55,12 @@ def _do(asked: argparse.Namespace) -> None:
     if asked.command == "pack":
         steps.pack_bundle(run, shelf or _shelf(run))
     else:
-        {"quantize": steps.quantize, "measure": steps.measure_all, "report": steps.write_report}[asked.command](run)
+        {
+            "quantize": steps.quantize,
+            "measure": steps.measure_all,
+            "explain": steps.explain,
+            "report": steps.write_report,
+        }[asked.command](run)
 
 
 def _begun(asked: argparse.Namespace) -> Run:

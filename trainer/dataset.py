@@ -100,6 +100,13 @@ def scan(root: Path) -> Dataset:
     return data
 
 
+def regrouped(data: Dataset, numbers: Sequence[int], named: str) -> Dataset:
+    """The same pictures in other groups: `numbers` has the place of each group's first picture, per picture."""
+    leaders = [data.pictures[number].group for number in numbers]
+    pictures = tuple(replace(each, group=group) for each, group in zip(data.pictures, leaders, strict=True))
+    return replace(data, pictures=pictures, grouped_by=named)
+
+
 def good_labels(labels: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...]:
     """Which classes are good: as the recipe says, or guessed from their names; raises `Refused`."""
     if wanted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import time
 from collections import defaultdict
@@ -14,10 +15,12 @@ from numpy.typing import NDArray
 
 from edge.bundle import InputSpec
 from trainer import network
-from trainer.augment import Image, seen, shrink, varied
+from trainer.augment import Image, moved, relit, seen, shrink
 from trainer.backend import keras, settle, tf
 from trainer.dataset import Dataset, Picture, pixels
-from trainer.recipe import Recipe
+from trainer.drawn import cells, flawed
+from trainer.measure import auroc
+from trainer.recipe import Recipe, Training
 
 STEPS_AT_MOST = 60
 
@@ -36,39 +39,85 @@ def input_spec(recipe: Recipe) -> InputSpec:
     return InputSpec(height=recipe.input.height_px, width=recipe.input.width_px, channels=recipe.input.channels)
 
 
-def train(recipe: Recipe, data: Dataset, labels: Sequence[str]) -> Trained:
-    """Train the recipe's network on the split's `train`, keep the best by `validation`; float, not yet quantized."""
-    settle(recipe.seed)
-    spec, how = input_spec(recipe), recipe.training
-    random = np.random.default_rng(recipe.seed)
-    crops = [shrink(each, spec) for each in pixels(data, data.of("train"), spec.channels)]
-    deck = _Deck(data.of("train"), labels, random)
-    held, held_classes = stack(data, "validation", spec), classes(data.of("validation"), labels)
+def train(recipe: Recipe, data: Dataset, labels: Sequence[str], good: Sequence[str]) -> Trained:
+    """Train the recipe's network on the split's `train`, keep the best by `validation`; float.
 
-    model = network.build(recipe.network, recipe.input, len(labels), how.weight_decay)
-    steps = how.steps or min(STEPS_AT_MOST, max(4, len(crops) // how.batch))
-    rate = keras.optimizers.schedules.CosineDecay(how.learning_rate, how.epochs * steps, alpha=0.01, warmup_target=None)
-    optimizer = keras.optimizers.legacy.Adam(rate)
-    update = _update_function(model, optimizer, len(labels), how.smoothing)
+    `labels` begin with the `good` ones.
+    """
+    settle(recipe.seed)
+    how, counts = recipe.training, (len(good), len(labels) - len(good))
+    if not how.coarse:
+        model = network.build(recipe.network, recipe.input, *counts)
+        return _learn(model, recipe, _Lesson(recipe, data, labels, good), how)
+    small = _coarser(recipe)
+    first = _learn(
+        network.build(small.network, small.input, *counts), small, _Lesson(small, data, labels, good), small.training
+    )
+    # Nothing in the network depends on the size of the picture, so that it goes on in full size where it stands.
+    model = network.build(recipe.network, recipe.input, *counts)
+    model.set_weights(first.model.get_weights())
+    how = dataclasses.replace(how, learning_rate=0.5 * how.learning_rate)
+    second = _learn(model, recipe, _Lesson(recipe, data, labels, good), how, hard=True)
+    return Trained(model=model, history=(*first.history, *second.history), seconds=first.seconds + second.seconds)
+
+
+def _coarser(recipe: Recipe) -> Recipe:
+    shape = recipe.input
+    smaller = dataclasses.replace(
+        shape, height_px=max(16, round(0.75 * shape.height_px)), width_px=max(16, round(0.75 * shape.width_px))
+    )
+    return dataclasses.replace(
+        recipe, input=smaller, training=dataclasses.replace(recipe.training, epochs=recipe.training.coarse)
+    )
+
+
+def tune(recipe: Recipe, data: Dataset, labels: Sequence[str], good: Sequence[str], model: Any) -> Trained:
+    """Go on training a network that `aware` has made, briefly and gently."""
+    settle(recipe.seed)
+    how = recipe.training
+    gentle = dataclasses.replace(
+        how, epochs=max(1, round(how.epochs * how.aware)), learning_rate=0.1 * how.learning_rate
+    )
+    return _learn(model, recipe, _Lesson(recipe, data, labels, good), gentle, hard=True)
+
+
+def _learn(model: Any, recipe: Recipe, lesson: _Lesson, how: Training, *, hard: bool = False) -> Trained:
+    steps = how.steps or min(STEPS_AT_MOST, max(4, len(lesson.crops) // how.batch))
+    rate = keras.optimizers.schedules.CosineDecay(how.learning_rate, how.epochs * steps, alpha=0.01)
+    update = _update_function(model, keras.optimizers.legacy.Adam(rate), lesson.deck.good, how)
+    sharpness = next(each for each in model.weights if "sharpness" in each.name)
 
     history: list[dict[str, float]] = []
     best, best_weights, began = -np.inf, model.get_weights(), time.perf_counter()
     for epoch in range(how.epochs):
-        losses = []
-        for _ in range(steps):
-            drawn = deck.draw(how.batch)
-            pictures = np.stack([varied(crops[i], spec, recipe.augment, random) for i in drawn])
-            losses.append(float(update(pictures.astype(np.float32), deck.classes[drawn])))
-        logits = predict(model, held)
-        score = _balanced(logits, held_classes)
+        sharpness.assign(_sharpness(1.0 if hard else epoch / how.epochs))
+        losses = [float(update(*_batch(lesson, recipe, defect_map(model).shape[1:3]))) for _ in range(steps)]
         loss = float(np.mean(losses))
-        history.append({"epoch": epoch + 1, "loss": loss, "validation_balanced_accuracy": score})
+        score = _separation(predict(model, lesson.held), lesson.held_classes, lesson.deck.good)
+        history.append({"epoch": epoch + 1, "loss": loss, "validation_auroc": score})
         # Of equal scores the later one wins: its learning rate is lower, its weights calmer.
         if score >= best:
             best, best_weights = score, model.get_weights()
         _progress(epoch + 1, how.epochs, loss, score, time.perf_counter() - began)
     model.set_weights(best_weights)
     return Trained(model=model, history=tuple(history), seconds=time.perf_counter() - began)
+
+
+class _Lesson:
+    """What a training draws from: crops in memory, the deck, and the validation pictures it is held against."""
+
+    def __init__(self, recipe: Recipe, data: Dataset, labels: Sequence[str], good: Sequence[str]) -> None:
+        spec = input_spec(recipe)
+        self.random = np.random.default_rng(recipe.seed)
+        self.crops = [shrink(each, spec) for each in pixels(data, data.of("train"), spec.channels)]
+        self.deck = _Deck(data.of("train"), labels, good, self.random)
+        self.held = stack(data, "validation", spec)
+        self.held_classes = classes(data.of("validation"), labels)
+
+
+def defect_map(model: Any) -> Any:
+    """The tensor with one cell per place and one channel per defect, also in a network with fake-quant nodes."""
+    return next(layer for layer in model.layers if layer.name.endswith("defect_map")).output
 
 
 def stack(data: Dataset, split: str, spec: InputSpec) -> Image:
@@ -92,36 +141,75 @@ def predict(model: Any, pictures: Image, batch: int = 64) -> NDArray[np.float32]
 
 
 class _Deck:
-    """Draws pictures class by class, part by part: a part with forty pictures counts no more than one with three."""
+    """Draws as many good pictures as defective ones, each class, each part alike: forty pictures count like three."""
 
-    def __init__(self, pictures: Sequence[Picture], labels: Sequence[str], random: np.random.Generator) -> None:
+    def __init__(
+        self, pictures: Sequence[Picture], labels: Sequence[str], good: Sequence[str], random: np.random.Generator
+    ) -> None:
         self.classes = classes(pictures, labels)
+        self.good = len(good)
         self._random = random
         parts: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
         for index, each in enumerate(pictures):
             parts[each.label][each.group].append(index)
-        self._parts = [list(parts[label].values()) for label in labels if parts[label]]
+        known = [(label, list(parts[label].values())) for label in labels if parts[label]]
+        self._sides = [
+            [groups for label, groups in known if label in good],
+            [groups for label, groups in known if label not in good],
+        ]
 
     def draw(self, count: int) -> list[int]:
-        """`count` indices of pictures, every class as often as every other."""
-        offset = int(self._random.integers(len(self._parts)))
+        """`count` indices of pictures."""
         drawn = []
         for turn in range(count):
-            groups = self._parts[(turn + offset) % len(self._parts)]
+            side = self._sides[turn % 2]
+            groups = side[self._random.integers(len(side))]
             views = groups[self._random.integers(len(groups))]
             drawn.append(views[self._random.integers(len(views))])
         return drawn
 
 
-def _update_function(model: Any, optimizer: Any, count: int, smoothing: float) -> Any:
-    loss_of = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing)
+def _batch(
+    lesson: _Lesson, recipe: Recipe, grid: tuple[int, int]
+) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
+    """Pictures, their classes (one below zero: a drawn flaw, of no class) and, cell by cell, where a flaw is.
+
+    A cell is 1 where there is a flaw, 0 where there is none, -1 where nobody knows.
+    """
+    spec, how, deck, random = input_spec(recipe), recipe.augment, lesson.deck, lesson.random
+    pictures, wanted, places = [], [], []
+    for index in deck.draw(recipe.training.batch):
+        kind, crop = int(deck.classes[index]), moved(lesson.crops[index], how, random)
+        known = kind < deck.good
+        place = np.full(grid, 0.0 if known else -1.0, dtype=np.float32)
+        if known and random.random() < how.drawn:
+            crop, mask = flawed(crop, random)
+            kind, place = -1, cells(mask, *grid)
+        pictures.append(relit(seen(crop, spec), how, random))
+        wanted.append(kind)
+        places.append(place)
+    return np.stack(pictures).astype(np.float32), np.array(wanted, dtype=np.int64), np.stack(places)
+
+
+def _update_function(model: Any, optimizer: Any, good: int, how: Training) -> Any:
+    """One step of training: tell good from defective, tell the classes apart, and point at what was drawn."""
+    taught = keras.Model(model.input, [model.output, defect_map(model)])
+    kernels = [each for each in model.trainable_variables if "kernel" in each.name]
+    blur = how.smoothing
 
     @tf.function(reduce_retracing=True)
-    def update(pictures: Any, wanted: Any) -> Any:
+    def update(pictures: Any, wanted: Any, places: Any) -> Any:
         with tf.GradientTape() as tape:
-            logits = model(pictures, training=True)
-            loss = loss_of(tf.one_hot(wanted, count), logits)
-            total = loss + tf.add_n(model.losses) if model.losses else loss
+            logits, places_said = taught(pictures, training=True)
+            real = tf.cast(wanted >= 0, tf.float32)
+            classes = tf.one_hot(tf.maximum(wanted, 0), logits.shape[1]) * (1 - blur) + blur / logits.shape[1]
+            which = tf.nn.softmax_cross_entropy_with_logits(classes, logits)
+            evidence = tf.reduce_logsumexp(logits[:, good:], axis=1) - tf.reduce_logsumexp(logits[:, :good], axis=1)
+            bad = tf.cast((wanted >= good) | (wanted < 0), tf.float32) * (1 - 2 * blur) + blur
+            whether = tf.nn.sigmoid_cross_entropy_with_logits(bad, evidence)
+            loss = tf.reduce_sum(which * real) / (tf.reduce_sum(real) + 1e-6) + tf.reduce_mean(whether)
+            loss += _pointing(tf.reduce_logsumexp(places_said, axis=3), places)
+            total = loss + how.weight_decay * tf.add_n([tf.nn.l2_loss(each) for each in kernels])
         gradients = tape.gradient(total, model.trainable_variables)
         optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
         return loss
@@ -129,9 +217,22 @@ def _update_function(model: Any, optimizer: Any, count: int, smoothing: float) -
     return update
 
 
-def _balanced(logits: NDArray[np.float32], wanted: NDArray[np.int64]) -> float:
-    guessed = logits.argmax(axis=1)
-    return float(np.mean([np.mean(guessed[wanted == each] == each) for each in np.unique(wanted)]))
+def _pointing(said: Any, places: Any) -> Any:
+    """Cross entropy over cells, those with a flaw and those without weighing the same."""
+    missed = tf.nn.sigmoid_cross_entropy_with_logits(tf.maximum(places, 0.0), said)
+    flawed_cells, clean_cells = tf.cast(places > 0.5, tf.float32), tf.cast(tf.abs(places) < 0.5, tf.float32)
+    return sum(tf.reduce_sum(missed * each) / (tf.reduce_sum(each) + 1.0) for each in (flawed_cells, clean_cells))
+
+
+def _sharpness(progress: float) -> float:
+    """A soft maximum for the first third of the way, then harder and harder."""
+    return float(8 ** min(1.0, max(0.0, (progress - 0.3) / 0.5)))
+
+
+def _separation(logits: NDArray[np.float32], wanted: NDArray[np.int64], good: int) -> float:
+    """The AUROC of good against defective pictures."""
+    evidence = logits[:, good:].max(axis=1) - logits[:, :good].max(axis=1)
+    return auroc(evidence.astype(np.float64), wanted >= good) or 0.0
 
 
 def _progress(epoch: int, epochs: int, loss: float, score: float, seconds: float) -> None:
@@ -139,5 +240,5 @@ def _progress(epoch: int, epochs: int, loss: float, score: float, seconds: float
     bar = "#" * filled + "." * (20 - filled)
     line = f"  [{bar}] epoch {epoch}/{epochs}  loss {loss:.3f}  validation {score:.3f}  {seconds:.0f} s"
     end = "\n" if epoch == epochs or not sys.stderr.isatty() else "\r"
-    if sys.stderr.isatty() or epoch % max(1, epochs // 10) == 0 or epoch == epochs:
+    if sys.stderr.isatty() or epoch % max(1, epochs // 20) == 0 or epoch == epochs:
         print(line, end=end, file=sys.stderr, flush=True)

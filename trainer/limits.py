@@ -14,6 +14,7 @@ from trainer.recipe import Costs
 Floats = NDArray[np.float64]
 TEMPERATURES = (0.25, 8.0)
 NARROWEST_STEPS = 4
+USUAL = 0.95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +63,13 @@ def choose(steps: Floats, defective: NDArray[np.bool_], costs: Costs, scale: flo
     low, high = review / costs.escape, 1 - review / costs.overkill
     passing = (math.log(low / (1 - low)) - prior - shift) / slope
     rejecting = (math.log(high / (1 - high)) - prior - shift) / slope
+    bad, fine = steps[defective], steps[~defective]
+    # Few parts leave the curve shallow. What was seen counts too: nineteen of twenty good parts pass as long as no
+    # defective one would pass with them, and the other way round.
+    usual_fine, usual_bad = float(np.quantile(fine, USUAL)), float(np.quantile(bad, 1 - USUAL))
+    if usual_bad > usual_fine:
+        passing = max(passing, min(usual_fine, float(bad.min()) - NARROWEST_STEPS))
+        rejecting = min(rejecting, max(usual_bad, float(fine.max()) + NARROWEST_STEPS))
     first, second = _kept_apart(passing, rejecting, steps)
     raw = 1 / max(slope / scale, 1e-9)
     temperature = float(np.clip(raw, *TEMPERATURES))

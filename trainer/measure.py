@@ -149,14 +149,6 @@ def confusion(pictures: Sequence[Picture], outputs: NDArray[np.generic], labels:
     return {"labels": list(labels), "rows": table.tolist()}
 
 
-def disagreement(
-    one: NDArray[np.generic], other: NDArray[np.generic], good: NDArray[np.bool_], cut_steps: float
-) -> Document:
-    """How many pictures two variants of a network decide differently."""
-    first, second = evidence(one, good) > cut_steps, evidence(other, good) > cut_steps
-    return {"count": int((first != second).sum()), "of": len(first)}
-
-
 def _share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 

@@ -4,48 +4,67 @@ from __future__ import annotations
 
 from typing import Any
 
-from trainer.backend import keras
+from trainer.backend import keras, tf
 from trainer.recipe import Input, Network
 
 layers = keras.layers
 
 
-def build(network: Network, shape: Input, classes: int, weight_decay: float = 0.0) -> Any:
-    """An untrained Keras model: float32 `(n, height, width, channels)` in 0..255 to logits `(n, classes)`."""
+@keras.utils.register_keras_serializable("linegate")
+class Peak(layers.Layer):
+    """The highest point of each channel of a map: `(n, height, width, channels)` to `(n, channels)`.
+
+    While training it is a soft maximum, so that more than one place learns from a picture; `sharpness` grows until
+    the two are nearly one. What is exported is the plain maximum.
+    """
+
+    def build(self, input_shape: Any) -> None:
+        """Add the sharpness, which is set from outside and not trained."""
+        self.sharpness = self.add_weight(name="sharpness", shape=(), initializer="ones", trainable=False)
+        super().build(input_shape)
+
+    def call(self, inputs: Any, training: Any = None) -> Any:
+        """Pool one batch."""
+        if not training:
+            return tf.reduce_max(inputs, axis=[1, 2])
+        count = tf.cast(tf.shape(inputs)[1] * tf.shape(inputs)[2], inputs.dtype)
+        soft = tf.reduce_logsumexp(self.sharpness * inputs, axis=[1, 2]) - tf.math.log(count)
+        return soft / self.sharpness
+
+
+def build(network: Network, shape: Input, good: int, defects: int) -> Any:
+    """An untrained Keras model: float32 `(n, height, width, channels)` in 0..255 to logits `(n, good + defects)`.
+
+    A part is good as a whole and defective in one place: good classes are read from the mean of the features, each
+    defect is a map whose highest point counts. The map, layer `defect_map`, is what shows where the defect is.
+    """
     picture = layers.Input((shape.height_px, shape.width_px, shape.channels), name="picture")
     # In the graph, so that the device's int8 input is simply the grey level minus 128.
-    x = layers.Rescaling(1 / 64, offset=-2.0, name="normalise")(picture)
+    x = layers.Rescaling(1 / 32, offset=-3.0, name="normalise")(picture)
     x = _ds_cnn(x, network)
-    logits = layers.Dense(classes, name="logits")(x)
-    model = keras.Model(picture, logits, name=network.kind)
-    if weight_decay:
-        _decay(model, weight_decay)
-    return model
+    whole = layers.Dense(good, name="good")(layers.GlobalAveragePooling2D(name="mean")(x))
+    places = layers.Conv2D(defects, 1, name="defect_map")(x)
+    logits = layers.Concatenate(name="logits")([whole, Peak(name="peak")(places)])
+    return keras.Model(picture, logits, name=network.kind)
 
 
 def _ds_cnn(x: Any, network: Network) -> Any:
-    """Small depthwise-separable blocks; the mean tells what a part looks like, the maximum finds the one bad spot."""
-    x = _settled(layers.Conv2D(network.width, 3, strides=2, padding="same", use_bias=False, name="stem")(x), "stem")
+    """Two ordinary convolutions, then depthwise-separable ones; the map's cells are 8 px apart."""
     width = network.width
-    for block in range(network.blocks):
-        strides = 2 if block in (1, 2) else 1
-        width = min(width + network.width // 2, 4 * network.width)
-        name = f"block{block + 1}"
+    x = layers.Conv2D(width, 5, strides=2, padding="same", use_bias=False, name="stem")(x)
+    x = _settled(x, "stem")
+    x = layers.Conv2D(2 * width, 3, strides=2, padding="same", use_bias=False, name="block1")(x)
+    x = _settled(x, "block1")
+    for block in range(2, network.blocks + 1):
+        strides, name = 2 if block == 3 else 1, f"block{block}"
         x = layers.DepthwiseConv2D(3, strides=strides, padding="same", use_bias=False, name=f"{name}_depth")(x)
         x = _settled(x, f"{name}_depth")
-        x = _settled(layers.Conv2D(width, 1, use_bias=False, name=f"{name}_point")(x), f"{name}_point")
-    mean = layers.GlobalAveragePooling2D(name="mean")(x)
-    peak = layers.GlobalMaxPooling2D(name="peak")(x)
-    return layers.Concatenate(name="pooled")([mean, peak])
+        channels = 3 * width if block == 2 else 4 * width
+        x = _settled(layers.Conv2D(channels, 1, use_bias=False, name=f"{name}_point")(x), f"{name}_point")
+    return x
 
 
 def _settled(x: Any, name: str) -> Any:
-    x = layers.BatchNormalization(momentum=0.95, name=f"{name}_norm")(x)
-    return layers.ReLU(max_value=6.0, name=f"{name}_relu")(x)
-
-
-def _decay(model: Any, weight_decay: float) -> None:
-    for layer in model.layers:
-        kernel = getattr(layer, "kernel", None)
-        if kernel is not None:
-            model.add_loss(lambda kernel=kernel: weight_decay * keras.backend.sum(keras.backend.square(kernel)))
+    # A short memory: an epoch has few batches, and a long one would lag behind the weights.
+    x = layers.BatchNormalization(momentum=0.9, name=f"{name}_norm")(x)
+    return layers.ReLU(name=f"{name}_relu")(x)

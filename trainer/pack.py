@@ -61,7 +61,8 @@ def pack(contents: Contents, out: Path) -> Bundle:
         (folder / "report.html").write_text(contents.report, encoding="utf-8")
         (folder / "card.md").write_text(contents.card, encoding="utf-8")
         for name, picture, _ in contents.golden:
-            _write_png(folder / "golden" / name, picture)
+            rgb = picture.shape[2] == 3
+            write_picture(folder / "golden" / name, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR) if rgb else picture)
         files = {
             each.relative_to(folder).as_posix(): digest(each) for each in sorted(folder.rglob("*")) if each.is_file()
         }
@@ -134,9 +135,9 @@ def _manifest(contents: Contents, files: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _write_png(path: Path, picture: Image) -> None:
-    image = picture if picture.shape[2] == 1 else cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+def write_picture(path: Path, image: NDArray[np.uint8]) -> None:
+    """Write a gray or BGR image as PNG, whatever the path is called; raises `Refused`."""
     done, data = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 9])
     if not done:
-        raise Refused(f"{path.name}: the golden picture could not be written as PNG")
+        raise Refused(f"{path}: the picture could not be written as PNG")
     path.write_bytes(data.tobytes())

@@ -19,6 +19,7 @@ with quiet():
     from tensorflow.lite.python import schema_py_generated as schema
 
 VARIANTS = ("float32", "float16", "dynamic_range", "int8_ptq")
+AWARE = "int8_qat"
 
 
 def convert(model: Any, variant: str, representative: Image) -> bytes:
@@ -38,6 +39,17 @@ def convert(model: Any, variant: str, representative: Image) -> bytes:
         content = bytes(converter.convert())
     if variant == "int8_ptq":
         check(content)
+    return content
+
+
+def convert_aware(model: Any) -> bytes:
+    """The network that quantization-aware training has left, with the ranges it has learned; no pictures needed."""
+    converter = _converter(model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    _all_int8(converter)
+    with quiet():
+        content = bytes(converter.convert())
+    check(content)
     return content
 
 

@@ -73,6 +73,8 @@ class Augment:
     gradient: float = number(20.0, 0.0, 120.0)
     blur_px: float = number(1.0, 0.0, 10.0)
     noise: float = number(5.0, 0.0, 50.0)
+    drawn: float = number(0.3, 0.0, 0.9)
+    """Share of the good pictures in a batch that get a drawn flaw, to be found where it was drawn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,12 +82,16 @@ class Training:
     """How long, how fast."""
 
     epochs: int = number(30, 1, 2000)
+    coarse: int = number(0, 0, 2000)
+    """Epochs before those, on pictures of three quarters the size: nearly twice as fast, and most is learned there."""
     steps: int = number(0, 0, 10_000)
     """Batches per epoch; 0 takes as many as there are training pictures, at most 60."""
     batch: int = number(32, 2, 1024)
     learning_rate: float = number(0.003, 1e-6, 1.0)
-    weight_decay: float = number(0.0005, 0.0, 1.0)
-    smoothing: float = number(0.02, 0.0, 0.4)
+    weight_decay: float = number(0.0002, 0.0, 1.0)
+    aware: float = number(0.2, 0.0, 2.0)
+    """Epochs of quantization-aware training after it, as a share of `epochs`; 0 leaves that variant out."""
+    smoothing: float = number(0.01, 0.0, 0.4)
     """Label smoothing: keeps the logits small, so that one int8 step stays small too."""
 
 

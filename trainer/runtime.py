@@ -41,6 +41,12 @@ class Model:
         """One row of outputs per picture."""
         return np.stack([self.raw(each) for each in pictures])
 
+    def logits(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The same as real numbers, whatever the file computes in."""
+        rows, (scale, zero_point) = self.outputs(pictures), self._output["quantization"]
+        whole = rows.dtype == np.int8
+        return np.asarray((rows.astype(np.float32) - zero_point) * scale if whole else rows, dtype=np.float32)
+
     def latency_ms(self, picture: NDArray[np.uint8], rounds: int = 50) -> float:
         """Median time of one bare call, one thread."""
         self.raw(picture)

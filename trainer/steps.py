@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer import baselines, card, dataset, measure, pack, report
+from trainer import baselines, card, dataset, leakage, measure, pack, report
 from trainer.augment import seen
 from trainer.errors import Refused
 from trainer.limits import Limits, choose, evidence
@@ -35,6 +35,9 @@ def divide(run: Run) -> None:
     """Read the folder and decide which part serves for what."""
     data = dataset.scan(run.data)
     good = dataset.good_labels(data.labels, run.recipe.good)
+    if data.grouped_by == "file":
+        found = leakage.pairs(dataset.pixels(data, data.pictures, 1))
+        data = dataset.regrouped(data, leakage.groups(len(data.pictures), found), "near-copies found")
     say(f"data: {len(data.pictures)} pictures, {len({p.group for p in data.pictures})} parts (by {data.grouped_by})")
     for file in data.unreadable:
         say(f"  left out, not readable: {file}")
@@ -42,7 +45,12 @@ def divide(run: Run) -> None:
     if run.recipe.split.official and dataset.has_official(data):
         official = dataset.divide_officially(data, good, run.recipe.split, run.recipe.seed)
         _divided(run.part("official"), official)
-    facts = {"labels": data.labels, "good": good, "grouped_by": data.grouped_by, "unreadable": data.unreadable}
+    ordered = (*good, *(each for each in data.labels if each not in good))
+    contradictory = sorted({p.group for p in data.pictures} & _torn(data))
+    for group in contradictory:
+        say(f"  a person should look: part {group} carries more than one label")
+    facts: dict[str, Any] = {"contradictory": contradictory, "leakage": _leaks(data)}
+    facts |= {"labels": ordered, "good": good, "grouped_by": data.grouped_by, "unreadable": data.unreadable}
     write_json(run.out / "data.json", {**facts, "fingerprint": data.fingerprint()})
 
 
@@ -50,22 +58,21 @@ def train(run: Run) -> None:
     """Train one float network per division of the data."""
     from trainer import fit
 
-    labels, _ = classes_of(run)
+    labels, good = classes_of(run)
     for part in _divisions(run):
         say(f"train: {run.recipe.network.kind}, split {part.kind}")
-        trained = fit.train(run.recipe, part.pictures(), labels)
+        trained = fit.train(run.recipe, part.pictures(), labels, good)
         trained.model.save_weights(part.network)
         write_json(part.folder / "history.json", {"seconds": round(trained.seconds, 1), "epochs": trained.history})
 
 
 def quantize(run: Run) -> None:
     """Convert each network into every variant."""
-    from trainer import fit, network, quantize
+    from trainer import aware, fit, quantize
 
-    labels, _ = classes_of(run)
+    labels, good = classes_of(run)
     for part in _divisions(run):
-        model = network.build(run.recipe.network, run.recipe.input, len(labels))
-        _load_weights(model, part.network)
+        model = _network(run, part)
         data, spec = part.pictures(), fit.input_spec(run.recipe)
         shown = fit.stack(data, "train", spec)
         wanted = fit.classes(data.of("train"), labels)
@@ -74,6 +81,12 @@ def quantize(run: Run) -> None:
             content = quantize.convert(model, variant, sample)
             part.converted(variant).write_bytes(content)
             say(f"quantize: {part.kind} {variant} {len(content) / 1000:.1f} kB")
+        if run.recipe.training.aware:
+            say(f"train: {part.kind}, aware of quantization")
+            tuned = fit.tune(run.recipe, data, labels, good, aware.aware(model))
+            content = quantize.convert_aware(tuned.model)
+            part.converted(quantize.AWARE).write_bytes(content)
+            say(f"quantize: {part.kind} {quantize.AWARE} {len(content) / 1000:.1f} kB")
 
 
 def measure_all(run: Run) -> None:
@@ -82,36 +95,62 @@ def measure_all(run: Run) -> None:
 
     labels, good = classes_of(run)
     spec = fit.input_spec(run.recipe)
-    metrics: dict[str, Any] = {variant: {} for variant in quantize.VARIANTS}
+    variants = (*quantize.VARIANTS, quantize.AWARE) if run.recipe.training.aware else quantize.VARIANTS
+    metrics: dict[str, Any] = {variant: {} for variant in variants}
     metrics["baselines"] = {}
     for part in _divisions(run):
         data = part.pictures()
         shown = {split: fit.stack(data, split, spec) for split in SPLITS}
-        models = {variant: runtime.Model(_content(part, variant)) for variant in quantize.VARIANTS}
+        models = {variant: runtime.Model(_content(part, variant)) for variant in variants}
         _, steps = quantize.check(_content(part, CHOSEN))
         outputs = {
-            f"{variant}/{split}": _in_steps(model.outputs(shown[split]), steps.scale)
+            f"{variant}/{split}": model.outputs(shown[split])
+            if variant == CHOSEN
+            else model.logits(shown[split]) / steps.scale
             for variant, model in models.items()
             for split in ("validation", "test")
         }
         part.keep_outputs(outputs)
-        limits = _limits(run, data, outputs[f"{CHOSEN}/validation"], labels, good, steps.scale)
-        write_json(part.folder / "limits.json", _plain(limits))
+        limits = {v: _limits(run, data, outputs[f"{v}/validation"], labels, good, steps.scale) for v in variants}
+        write_json(part.folder / "limits.json", _plain(limits[CHOSEN]))
+        flags = {v: evidence(outputs[f"{v}/test"], _columns(labels, good)) > limits[v].cut_steps for v in variants}
         for variant, model in models.items():
-            asked = outputs[f"{variant}/test"]
             metrics[variant][part.kind] = {
-                **measure.assess(data.of("test"), asked, labels, good, limits),
+                **measure.assess(data.of("test"), outputs[f"{variant}/test"], labels, good, limits[variant]),
                 "bytes": model.bytes,
                 "latency_ms": round(model.latency_ms(shown["test"][0]), 4),
-                "against_float32": measure.disagreement(
-                    outputs["float32/test"], asked, _columns(labels, good), limits.cut_steps
-                ),
+                "against_float32": {
+                    "count": int((flags[variant] != flags["float32"]).sum()),
+                    "of": len(flags[variant]),
+                },
             }
         metrics["baselines"][part.kind] = baselines.measure(
             (shown["train"], data.of("train")), (shown["test"], data.of("test")), good, run.recipe.seed
         )
         _say_measured(part, metrics[CHOSEN][part.kind], metrics["baselines"][part.kind])
+    metrics["leakage"] = read_json(run.out / "data.json")["leakage"]
     write_json(run.out / "metrics.json", metrics)
+
+
+def explain(run: Run) -> None:
+    """A picture of every misjudged test part with the places that spoke, and how well the map points at drawn flaws."""
+    from trainer import explain, fit
+
+    _, good = classes_of(run)
+    part, spec = run.part("grouped"), fit.input_spec(run.recipe)
+    model, data = _network(run, part), part.pictures()
+    folder = part.folder / "explained"
+    folder.mkdir(exist_ok=True)
+    for wrong in read_json(run.out / "metrics.json")[CHOSEN]["grouped"]["wrong_parts"]:
+        mine = [each for each in data.of("test") if each.part == (wrong["part"], wrong["label"])][:3]
+        shown = np.stack([seen(each, spec) for each in dataset.pixels(data, mine, spec.channels)])
+        rows = [explain.overlay(p, h) for p, h in zip(shown, explain.cam(model, shown), strict=True)]
+        pack.write_picture(folder / f"{_file_name(wrong['label'])}-{_file_name(wrong['part'])}.png", np.vstack(rows))
+    fine = [each for each in data.of("test") if each.label in good]
+    say(f"explain: {folder}")
+    hits, of = explain.pointing(model, dataset.pixels(data, fine, spec.channels), spec, run.recipe.seed)
+    write_json(part.folder / "explained.json", {"drawn_flaws_pointed_at": measure.rate(hits, of)})
+    say(f"  the map points at {hits} of {of} flaws drawn onto unseen good parts")
 
 
 def write_report(run: Run) -> None:
@@ -183,6 +222,23 @@ def _divided(part: Part, data: dataset.Dataset) -> None:
     say(f"split {part.kind}: {said}")
 
 
+def _torn(data: dataset.Dataset) -> set[str]:
+    """Groups with pictures under several labels."""
+    labels: dict[str, set[str]] = {}
+    for each in data.pictures:
+        labels.setdefault(each.group, set()).add(each.label)
+    return {group for group, names in labels.items() if len(names) > 1}
+
+
+def _leaks(data: dataset.Dataset) -> dict[str, Any]:
+    """What the data's own division gives away; a division by part gives nothing away, which is said too."""
+    leaks: dict[str, Any] = {"groups_from": data.grouped_by, "grouped": {"with_a_copy_in_train": 0, "rate": 0.0}}
+    if dataset.has_official(data):
+        tested = [each.official == "test" for each in data.pictures]
+        leaks["official"] = leakage.leak([each.group for each in data.pictures], tested)
+    return leaks
+
+
 def _divisions(run: Run) -> list[Part]:
     parts = run.parts()
     if not parts:
@@ -197,20 +253,25 @@ def _content(part: Part, variant: str) -> bytes:
         raise Refused(f"{part.converted(variant)}: cannot be read; run the step `quantize` first") from None
 
 
-def _load_weights(model: Any, path: Path) -> None:
+def _network(run: Run, part: Part) -> Any:
+    """The trained float network; raises `Refused`."""
+    from trainer import network
+
+    labels, good = classes_of(run)
+    model = network.build(run.recipe.network, run.recipe.input, len(good), len(labels) - len(good))
     try:
-        model.load_weights(path)
+        model.load_weights(part.network)
     except (OSError, ValueError):
-        raise Refused(f"{path}: is no network of this recipe; run the step `train` first") from None
+        raise Refused(f"{part.network}: is no network of this recipe; run the step `train` first") from None
+    return model
+
+
+def _file_name(text: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_" else "-" for c in text)
 
 
 def _columns(labels: Sequence[str], good: Sequence[str]) -> NDArray[np.bool_]:
     return np.array([each in good for each in labels], dtype=bool)
-
-
-def _in_steps(outputs: NDArray[np.generic], scale: float) -> NDArray[np.generic]:
-    """Float logits on the scale of the int8 ones, so that one operating point serves every variant."""
-    return outputs if outputs.dtype == np.int8 else np.asarray(outputs / np.float32(scale))
 
 
 def _limits(

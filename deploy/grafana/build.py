@@ -171,7 +171,7 @@ def _verdicts(page: build.Dashboard) -> None:
 def _speed(page: build.Dashboard) -> None:
     page.with_row(build.Row("Speed"))
     for width, title, about, metric, limit_s in (
-        (8, "Inference", "One classification of all views of a part.", "linegate_inference_seconds", 0.02),
+        (8, "Inference", "One classification of one view.", "linegate_inference_seconds", 0.02),
         (8, "Frame to verdict", "From the crossing of the gate to the verdict.", _TO_VERDICT, 0.15),
     ):
         steps = ((None, GREEN), (limit_s, YELLOW), (limit_s * 5, RED))
@@ -180,8 +180,8 @@ def _speed(page: build.Dashboard) -> None:
         page,
         8,
         "Stages",
-        "Mean time per frame.",
-        Look(unit="s", stacked=True),
+        "Mean time. track: for each frame; classify: for each part with all its views.",
+        Look(unit="s"),
         Query(
             expr=f"sum by (stage) (rate(linegate_stage_seconds_sum{HERE}[$__rate_interval]))"
             f" / (sum by (stage) (rate(linegate_stage_seconds_count{HERE}[$__rate_interval])) > 0)",

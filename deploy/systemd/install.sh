@@ -65,14 +65,16 @@ look_around() {
     "$python" -c 'import ensurepip' 2>/dev/null || die "$python cannot make environments; apt-get install python3-venv"
 }
 
-camera=''
+camera='' output=''
 pins=requirements/device.txt
-look_for_picamera() { # picamera2 comes with the system's Python and brings its own numpy
-    "$python" -c 'import picamera2' >/dev/null 2>&1 || return 0
-    camera=yes
-    if "$python" -c 'import sys, numpy; sys.exit(not numpy.__version__.startswith("1."))' 2>/dev/null; then
-        pins=requirements/device-numpy1.txt
+look_for_hardware() { # what comes with the system's Python, because it belongs to the board
+    if "$python" -c 'import picamera2' >/dev/null 2>&1; then
+        camera=yes
+        if "$python" -c 'import sys, numpy; sys.exit(not numpy.__version__.startswith("1."))' 2>/dev/null; then
+            pins=requirements/device-numpy1.txt # picamera2 brings its own numpy, and there can be one only
+        fi
     fi
+    if "$python" -c 'import lgpio' >/dev/null 2>&1; then output=yes; fi
 }
 
 release_name() { # the same program on the same interpreter has the same name
@@ -81,7 +83,7 @@ release_name() { # the same program on the same interpreter has the same name
     {
         find edge requirements pyproject.toml -type f ! -name '*.pyc' | LC_ALL=C sort | xargs -d '\n' sha256sum
         "$python" -VV
-        say "$camera $pins"
+        say "$camera $output $pins"
     } | sha256sum | sed "s/^\(.\{12\}\).*/$version-\1/"
 }
 
@@ -111,8 +113,10 @@ make_release() { # a complete environment in a folder of its own
     fi
     say "program: installing $(basename "$release")"
     run rm -rf "$release"
-    run "$python" -m venv ${camera:+--system-site-packages} "$release"
-    run "$release/bin/pip" install --quiet --disable-pip-version-check -r "$checkout/$pins"
+    # shellcheck disable=SC2046 # one option, or none
+    run "$python" -m venv $([ -z "$camera$output" ] || echo --system-site-packages) "$release"
+    run "$release/bin/pip" install --quiet --disable-pip-version-check -r "$checkout/$pins" \
+        ${output:+-r "$checkout/requirements/gpio.txt"}
     if [ -n "$dry" ]; then
         say "would run: $release/bin/pip install $checkout"
         return 0
@@ -164,6 +168,8 @@ place_models() { # bundles that are not on the device yet; the live model stays 
     done
     if [ ! -L "$shelf/current" ] && [ -L "$checkout/models/current" ]; then
         run ln -s "$(readlink "$checkout/models/current")" "$shelf/current"
+    elif [ ! -L "$shelf/current" ]; then
+        say "models: none is live yet, and the service cannot run without; put one on: linegate models flash BUNDLE"
     fi
     owned linegate:linegate "$shelf"
 }
@@ -173,9 +179,13 @@ take_over() { # from here on a start means the new program
     run ln -sfn "releases/$(basename "$release")" "$root/opt/linegate/.venv.incoming"
     run mv -T "$root/opt/linegate/.venv.incoming" "$root/opt/linegate/.venv"
     run ln -sfn /opt/linegate/.venv/bin/linegate "$root/usr/local/bin/linegate"
+    if [ "$before" != "releases/$(basename "$release")" ]; then forget_releases_but "$before"; fi
+}
+
+forget_releases_but() { # keep what was live, to go back to, and what is live now
     for old in "$root"/opt/linegate/releases/*; do
         case releases/$(basename "$old") in
-        "releases/$(basename "$release")" | "$before" | 'releases/*') ;;
+        "$1" | "releases/$(basename "$release")" | 'releases/*') ;;
         *) run rm -rf "$old" ;;
         esac
     done
@@ -237,7 +247,7 @@ if [ -n "$uninstall" ]; then
     exit 0
 fi
 look_around
-look_for_picamera
+look_for_hardware
 release=$root/opt/linegate/releases/$(release_name)
 make_user
 make_folders

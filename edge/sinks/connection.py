@@ -8,8 +8,8 @@ from __future__ import annotations
 import select
 import socket
 import time
-from contextlib import suppress
 from dataclasses import dataclass
+from threading import Event, Thread
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -25,6 +25,12 @@ from edge.sinks.trouble import Lost, from_broker, from_connect
 
 PATIENCE_S = 5.0
 """With a broker that takes a connection or a message and then says nothing."""
+
+CONNECT_S = 3.0
+"""With a network that says nothing at all. Shorter than the time that a stop may take."""
+
+BRIEF_PATIENCE_S = 2.0
+"""With a greeting in a version that the broker may not know: some, amqtt among them, then wait for ever."""
 
 VERSIONS = {"MQTT 5": paho.MQTTv5, "MQTT 3.1.1": paho.MQTTv311}
 """In the order to try them: only MQTT 5 says why something was refused."""
@@ -52,6 +58,8 @@ class Connection:
         self._settings = settings
         self._prefix = prefix
         self._newest = VERSIONS[version] == paho.MQTTv5
+        self.woken = False
+        """The waker was heard by the latest `turn`; whoever gave it reads it empty."""
         self.requests: list[Request] = []
         """What was asked of us and is not answered yet; whoever answers removes it."""
         self._on_way: dict[int, tuple[Letter, float]] = {}
@@ -64,7 +72,7 @@ class Connection:
             CallbackAPIVersion.VERSION2, client_id, protocol=VERSIONS[version], reconnect_on_failure=False
         )
         client.max_inflight_messages = 0  # no limit there: what is on its way is limited here
-        client.connect_timeout = PATIENCE_S
+        client.connect_timeout = CONNECT_S
         client.on_connect = self._heard_connack
         client.on_publish = self._heard_puback
         client.on_disconnect = self._heard_disconnect
@@ -77,18 +85,21 @@ class Connection:
         if context is not None:
             client.tls_set_context(context)
 
-    def open(self) -> None:
-        """Connect and wait for the broker's word."""
+    def open(self, stopping: Event) -> None:
+        """Connect and wait for the broker's word, but not when `stopping` is set."""
         try:
+            resolve(self._settings.host)
             address = self._settings.host, self._settings.port, self._settings.keepalive_s
             self._client.connect(*address, properties=self._greeting())
             self._socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except (OSError, ValueError) as error:
             raise from_connect(error) from None
-        deadline_s = time.monotonic() + PATIENCE_S
+        deadline_s = time.monotonic() + (BRIEF_PATIENCE_S if self._newest else PATIENCE_S)
         while not self._accepted:
+            if stopping.is_set():
+                raise Lost("was left, because we stop")
             if time.monotonic() > deadline_s:
-                raise Lost("takes connections but does not answer; it may be frozen, restart it")
+                raise Lost("takes connections but does not answer; it may be frozen, restart it", other_version=True)
             self.turn(None, 0.1)
         self._client.on_log = None  # it costs time for every packet
         if self._settings.commands:
@@ -113,9 +124,12 @@ class Connection:
         self._on_way[sent.mid] = letter, time.monotonic()
 
     def _greeting(self) -> Properties | None:
+        """Only who takes requests needs it, and a broker that knows no MQTT 5 may wait for ever over a property."""
+        if not (self._newest and self._settings.commands):
+            return None
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.MaximumPacketSize = LARGEST_BYTES
-        return properties if self._newest else None
+        return properties
 
     def _properties(self, letter: Letter) -> Properties | None:
         expires = letter.sequence and self._settings.expiry_s
@@ -135,9 +149,7 @@ class Connection:
         reading = [own] if waker is None else [own, waker]
         writing = [own] if self._client.want_write() else []
         readable, writable, _ = select.select(reading, writing, [], 0.0 if buffered else timeout_s)
-        if waker in readable:
-            with suppress(BlockingIOError):
-                waker.recv(4096)  # type: ignore[union-attr]
+        self.woken = waker in readable
         code = self._client.loop_read() if buffered or own in readable else OK
         if code == OK and writable:
             code = self._client.loop_write()
@@ -206,6 +218,25 @@ class Connection:
         before, _, complaint = text.partition("on socket: ")
         if complaint and before.startswith("failed"):
             self._complaint = complaint
+
+
+def resolve(host: str) -> None:
+    """Look the name up; raises `OSError`. Another thread asks: a name server that is away would take half a minute."""
+    answer: list[OSError | None] = []
+
+    def ask() -> None:
+        try:
+            socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+            answer.append(None)
+        except OSError as error:
+            answer.append(error)
+
+    asking = Thread(target=ask, name="resolve", daemon=True)
+    asking.start()
+    asking.join(CONNECT_S)
+    error = answer[0] if answer else socket.gaierror("no answer")
+    if error is not None:
+        raise error
 
 
 class Listener:

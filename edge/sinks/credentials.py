@@ -7,6 +7,16 @@ from pathlib import Path
 
 from edge.config import ConfigError, Mqtt, Tls
 
+HANDSHAKE_S = 3.0
+
+
+class HastySocket(ssl.SSLSocket):
+    """paho waits for a handshake as long as the keep-alive, which may be minutes; a stop cannot."""
+
+    def settimeout(self, value: float | None) -> None:
+        """As asked, but not for longer."""
+        super().settimeout(HANDSHAKE_S if value is None else min(value, HANDSHAKE_S))
+
 
 def password(settings: Mqtt) -> str | None:
     """The first line of the password file, None without one; raises `ConfigError`. Never log it."""
@@ -42,6 +52,7 @@ def tls_context(tls: Tls) -> ssl.SSLContext | None:
             raise ConfigError([f"mqtt.tls.ca_file: {tls.ca_file} holds no certificate in PEM form"]) from None
         except OSError as error:
             raise ConfigError([_unreadable("mqtt.tls.ca_file", tls.ca_file, error)]) from None
+    context.sslsocket_class = HastySocket
     if tls.cert_file:
         _load_own_certificate(context, tls)
     return context

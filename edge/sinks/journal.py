@@ -32,6 +32,7 @@ MARK_EVERY_S = 5.0
 """How often the acknowledged sequence is written along with records: one more page each time."""
 
 PRUNED_AT_ONCE = 500
+ONE_STATEMENT = 30
 
 
 class Journal:
@@ -150,11 +151,14 @@ class Journal:
             self._last = records[-1].sequence
 
     def _write(self, records: Sequence[Record]) -> None:
-        kept_s = int(self._wall_s())
         acknowledged = self._acknowledged
         marking = acknowledged != self._marked and time.monotonic() - self._marked_at_s >= MARK_EVERY_S
+        kept_s = int(self._wall_s())
+        rows = [(each.sequence, kept_s, each.payload) for each in records]
+        if len(rows) <= ONE_STATEMENT and not marking:
+            file.insert(self._database, rows)
+            return
         with file.transaction(self._database):
-            rows = [(each.sequence, kept_s, each.payload) for each in records]
             self._database.executemany("INSERT INTO verdict VALUES (?, ?, ?)", rows)
             if marking:
                 file.write_mark(self._database, "acknowledged", acknowledged)

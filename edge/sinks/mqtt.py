@@ -120,7 +120,7 @@ class MqttPublisher:
         failures = 0
         while not stopping.is_set():
             try:
-                self._serve(self._connect(), stopping)
+                self._serve(self._connect(stopping), stopping)
             except Lost as lost:
                 failures = 0 if self._steady else failures
                 self._outbox.interrupted()
@@ -133,14 +133,14 @@ class MqttPublisher:
     def _steady(self) -> bool:
         return bool(self._version) and time.monotonic() - self._since_s > STEADY_S
 
-    def _connect(self) -> Connection:
+    def _connect(self, stopping: Event) -> Connection:
         """The newest version that the broker accepts."""
         for version in VERSIONS:
             try:
                 connection = Connection(
                     self._settings, self._prefix, self._client_id, offline("connection lost"), version
                 )
-                connection.open()
+                connection.open(stopping)
             except config.ConfigError as error:
                 raise Lost(f"was not asked: {error}") from None
             except Lost as lost:
@@ -186,6 +186,12 @@ class MqttPublisher:
             self._tell_back()
         try:
             self._send(connection)
+            if connection.woken:
+                # Sent first and emptied second: every system call gives up the interpreter, which a busy thread
+                # then keeps for a while. What came before the emptying is looked for once more.
+                with suppress(BlockingIOError):
+                    self._ear.recv(4096)
+                self._send(connection)
             self._settle()
         except SinkDown as error:
             self._complain("journal", f"{error}; sending waits")

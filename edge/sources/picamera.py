@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
@@ -31,8 +32,8 @@ class Layout:
 
     width_px: int
     height_px: int
-    stride: int
-    """Bytes from one row of the Y plane to the next."""
+    interleaved: bool = False
+    """U and V by turns below the Y plane (NV12), not one plane after the other (YUV420)."""
 
 
 class Picamera:
@@ -83,11 +84,23 @@ class FrameClock:
 
 
 def unpack(planes: NDArray[np.uint8], layout: Layout, *, color: bool) -> Image:
-    """The picture in a YUV420 buffer of shape `(height * 3 / 2, stride)`: its Y plane, or BGR."""
-    if color:
-        wide = cv2.cvtColor(planes, cv2.COLOR_YUV2BGR_I420)
-        return np.ascontiguousarray(wide[:, : layout.width_px], dtype=np.uint8)
-    return np.ascontiguousarray(planes[: layout.height_px, : layout.width_px])
+    """The picture in a full-range buffer of shape `(height * 3 / 2, at least width)`: its Y plane, or BGR."""
+    luma = planes[: layout.height_px, : layout.width_px]
+    if not color:
+        return np.ascontiguousarray(luma)
+    size = layout.width_px, layout.height_px
+    blue, red = (cv2.resize(np.ascontiguousarray(plane), size) for plane in _chroma(planes, layout))
+    # OpenCV's own conversions from YUV expect limited range; of the full-range ones there is only this.
+    return np.asarray(cv2.cvtColor(cv2.merge([luma, red, blue]), cv2.COLOR_YCrCb2BGR), dtype=np.uint8)
+
+
+def _chroma(planes: NDArray[np.uint8], layout: Layout) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """U and V at half the size."""
+    below, half = planes[layout.height_px :], layout.height_px // 2
+    if layout.interleaved:
+        return below[:, : layout.width_px : 2], below[:, 1 : layout.width_px : 2]
+    rows = below.reshape(layout.height_px, -1)[:, : layout.width_px // 2]
+    return rows[:half], rows[half:]
 
 
 def controls(config: PicameraSource, known: dict[str, tuple[Any, Any, Any]]) -> dict[str, Any]:
@@ -126,10 +139,15 @@ def _opened(camera_class: Any, config: PicameraSource) -> Iterator[Any]:
         raise SourceLost(
             f"source.picamera.index: no camera {config.index}, {found} found; check cable and rpicam-hello"
         )
+    # In two steps, for a camera that does not open leaves a pipe behind, and it is tried again and again.
+    camera = camera_class.__new__(camera_class)
     try:
-        camera = camera_class(config.index)
+        camera.__init__(config.index)
     except (RuntimeError, IndexError) as error:
-        raise SourceLost(f"camera {config.index} does not open ({error}); does another program use it?") from None
+        os.close(camera.notifyme_w)
+        # picamera2 wraps what libcamera said in words that tell nothing.
+        reason = error.__cause__ or error
+        raise SourceLost(f"camera {config.index} does not open ({reason}); does another program use it?") from None
     try:
         yield camera
     finally:
@@ -140,26 +158,35 @@ def _opened(camera_class: Any, config: PicameraSource) -> Iterator[Any]:
 
 def _configured(camera: Any, config: PicameraSource) -> Layout:
     """Configure and start; without the queue each picture is the next one taken, never one that lay about."""
+    from libcamera import ColorSpace
+
     wanted = camera.create_video_configuration(
         main={"format": "YUV420", "size": (config.width_px, config.height_px)},
+        # Full range, as pictures in files are; what picamera2 has for videos squeezes gray into 16 to 235.
+        colour_space=ColorSpace.Sycc(),
         buffer_count=BUFFERS,
         queue=False,
         controls=controls(config, camera.camera_controls),
     )
     try:
         camera.configure(wanted)
+        layout = _layout(camera.camera_configuration()["main"], config)
         camera.start()
     except RuntimeError as error:
         raise SourceLost(f"camera {config.index} does not start ({error})") from None
-    main = camera.camera_configuration()["main"]
+    return layout
+
+
+def _layout(main: dict[str, Any], config: PicameraSource) -> Layout:
+    """What picamera2 says the main stream became; libcamera adjusts what it cannot do."""
     width, height = main["size"]
-    if main["format"] != "YUV420":
+    if main["format"] not in ("YUV420", "NV12"):
         raise SourceError(
             f"source.picamera: camera {config.index} gives {main['format']}, not YUV420; use another camera"
         )
     if (width, height) != (config.width_px, config.height_px):
         log.warning("source.picamera: the camera gives %d x %d px instead of what was configured", width, height)
-    return Layout(width_px=width, height_px=height, stride=main["stride"])
+    return Layout(width_px=width, height_px=height, interleaved=main["format"] == "NV12")
 
 
 def _pictures(camera: Any, config: PicameraSource, stopping: Event) -> Iterator[tuple[NDArray[np.uint8], int | None]]:

@@ -66,7 +66,7 @@ class Simulator:
         self._last_s = -math.inf
 
     def frames(self, stopping: Event) -> Iterator[Frame]:
-        """Yield gray frames from the beginning of the story; frames that are not taken in time are skipped."""
+        """Yield gray frames from the beginning of the story, which waits for a machine that is too slow for it."""
         fps = self._config.fps
         end = self._end_s()
         if self._paced:
@@ -74,13 +74,8 @@ class Simulator:
         index = 0
         while not stopping.is_set() and index / fps <= end:
             at_s = self._start_s + index / fps
-            if self._paced:
-                behind_s = time.monotonic() - at_s
-                if behind_s < 0 and stopping.wait(-behind_s):
-                    return
-                if behind_s > 1 / fps:
-                    index += int(behind_s * fps)
-                    at_s = self._start_s + index / fps
+            if self._paced and stopping.wait(max(0.0, at_s - time.monotonic())):
+                return
             if not self._is_dropped(index):
                 self._last_s = at_s
                 yield Frame(index=index, at_s=at_s, image=self.picture(index))

@@ -1,59 +1,13 @@
-"""A small folder of drawn parts, and one true training on it for the whole session."""
+"""A small folder of drawn parts and one true training on it for the whole session."""
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
+from drawn import TINY, fill
 
 pytest.importorskip("trainer.errors", reason="the trainer is not installed here: make setup-trainer")
-
-SIDE_PX = 48
-
-
-def draw(seed: int, label: str) -> np.ndarray:
-    """A gray disc on a dark belt; a defective one has a black hole in it."""
-    random = np.random.default_rng(seed)
-    image = np.full((SIDE_PX, SIDE_PX), 40, np.uint8)
-    centre = (SIDE_PX // 2 + int(random.integers(-2, 3)), SIDE_PX // 2 + int(random.integers(-2, 3)))
-    cv2.circle(image, centre, 18, int(random.integers(140, 190)), -1, cv2.LINE_AA)
-    if label == "hole":
-        angle = random.uniform(0, 2 * np.pi)
-        at = (round(centre[0] + 9 * np.cos(angle)), round(centre[1] + 9 * np.sin(angle)))
-        cv2.circle(image, at, 5, 10, -1, cv2.LINE_AA)
-    noise = random.normal(0, 3, image.shape)
-    return np.clip(image + noise, 0, 255).astype(np.uint8)
-
-
-def fill(root: Path, counts: dict[str, int], *, views: int = 1, suffix: str = ".png") -> Path:
-    """Write `counts` parts per class; with several views a groups.csv says which belong together."""
-    rows = []
-    for number, label in enumerate(sorted(counts)):
-        (root / label).mkdir(parents=True, exist_ok=True)
-        for part in range(counts[label]):
-            for view in range(views):
-                name = f"{label}-{part:03d}-{view}{suffix}"
-                picture = draw(100_000 * number + 10 * part + view, label)
-                cv2.imencode(suffix, picture)[1].tofile(root / label / name)
-                rows.append((f"{label}{part}", label, name))
-    if views > 1:
-        with (root / "groups.csv").open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([("group", "label", "file"), *rows])
-    return root
-
-
-TINY = """
-name: tiny
-good: [ok]
-split: {validation: 0.25, test: 0.25}
-input: {height_px: 32, width_px: 32}
-network: {blocks: 2, width: 8}
-augment: {rotation_deg: 180, blur_px: 0.3, noise: 3}
-training: {epochs: 8, steps: 12, batch: 16, learning_rate: 0.01}
-"""
 
 
 @pytest.fixture(scope="session")

@@ -8,12 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from drawn import draw, fill
 
 from trainer import dataset
 from trainer.errors import Refused
 from trainer.recipe import Split
-
-from .conftest import draw, fill
 
 
 def divided(root: Path, seed: int = 1) -> dataset.Dataset:

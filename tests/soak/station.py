@@ -1,0 +1,88 @@
+"""The delivering half of the daemon as a process that may be killed: `station.py FOLDER PORT PARTS RATE SEED`.
+
+It kills itself at a random step of a verdict's way, and is to be started again then. When all parts are given it stays
+to answer requests.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.journal_cost import record
+from edge import config
+from edge.delivery import Decided, Delivery
+from edge.domain import Decision, Verdict
+from edge.sinks import connection, mqtt
+from edge.sinks.journal import Journal
+
+VERDICT = Verdict(
+    number=1, decision=Decision.PASS, label="ok", reason="", score=0.1, limits=(0.2, 0.6), views=3, captured_at_s=0
+)  # fmt: skip
+
+
+def dies_at(step: str, owner: Any, name: str, *, after: bool, calls: int = 200) -> None:
+    """Replace a method by one that kills the process before or after its work, after so many calls on average."""
+    original: Callable[..., Any] = getattr(owner, name)
+    left = int(random.expovariate(1 / calls)) + 1
+
+    def mortal(*arguments: Any, **named: Any) -> Any:
+        nonlocal left
+        left -= 1
+        result = original(*arguments, **named) if after or left else None
+        if not left:
+            print(f"dies {step}", flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    setattr(owner, name, mortal)
+
+
+STEPS: list[Callable[[], None]] = [
+    lambda: dies_at("before the commit", Journal, "append", after=False),
+    lambda: dies_at("after the commit, before anyone is told", Journal, "append", after=True),
+    lambda: dies_at("before sending", connection.Connection, "send", after=False),
+    lambda: dies_at("after sending", connection.Connection, "send", after=True),
+    lambda: dies_at("after the broker's answer, before it is noted", mqtt.MqttPublisher, "_hear", after=False),
+    lambda: dies_at("after the acknowledgement was noted", Journal, "acknowledge", after=True),
+    lambda: dies_at("after acknowledgements were written down", Journal, "settle", after=True, calls=1),
+]
+
+
+def main() -> None:
+    """Give verdicts until the journal holds `PARTS`."""
+    folder, port, parts, rate, seed = Path(sys.argv[1]), *map(int, sys.argv[2:])
+    random.seed(seed)
+    if (step := random.randrange(len(STEPS) + 1)) < len(STEPS):
+        STEPS[step]()
+    mqtt.BACK_OFF_S = (0.1, 0.2, 0.5)
+    journal = Journal(folder / "journal.sqlite", 30)
+    settings = config.Mqtt(
+        port=port, keepalive_s=2, commands=True, username="cam1", password_file=str(folder / "password")
+    )
+    publisher = mqtt.MqttPublisher(settings, config.Station(), journal, lambda _up: None)
+    delivery = Delivery(
+        journal, lambda _decided, sequence: record(sequence),
+        on_committed=lambda *_: publisher.wake(), on_journal=lambda _ok: None,
+    )  # fmt: skip
+    leaving = threading.Event()
+    threads = [threading.Thread(target=delivery.run), threading.Thread(target=publisher.run, args=(leaving,))]
+    for thread in threads:
+        thread.daemon = True
+        thread.start()
+    began_s, first = time.monotonic(), journal.last_sequence
+    for count in range(1, parts - first + 1):
+        time.sleep(max(0.0, began_s + count / rate - time.monotonic()))
+        delivery.give(Decided(verdict=VERDICT, steady_s=0.0, wall_s=0.0))
+    leaving.wait()
+
+
+if __name__ == "__main__":
+    main()
