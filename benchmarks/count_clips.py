@@ -29,12 +29,27 @@ from edge.tracking.calibrate import calibrate
 
 THRESHOLDS: list[tuple[ModuleType, str]] = [
     *((background, name) for name in ("FAINT", "PLAIN", "QUIET", "RATE", "DOUBTFUL", "SCENERY", "SPREAD_OF_QUANTILE")),
-    *((blobs, name) for name in ("LITTLE", "MUCH", "OWN", "NECK", "DEEP_NECK", "LUMP", "CRUMB", "THIN", "HOLE")),
+    *(
+        (blobs, name)
+        for name in (
+            "LITTLE",
+            "MUCH",
+            "OWN",
+            "NECK",
+            "DEEP_NECK",
+            "LUMP",
+            "CRUMB",
+            "THIN",
+            "HOLE",
+            "ALIKE",
+            "SURELY_SEVERAL",
+        )
+    ),
     *((unrolled, name) for name in ("MEMORY", "FIRST")),
     *((sightings, name) for name in ("PROVEN", "STUCK", "PATIENCE", "FEWEST_LOOKS")),
     *((motion, name) for name in ("NOTICED", "KEY_PX", "MOST_COLUMNS", "FEW_CHANGES", "FADE")),
     *((tracker, name) for name in ("SURE_SCORE", "SURE_MARGIN", "TRAVEL", "AGREED")),
-    *((lane, name) for name in ("STEP", "WAIT")),
+    *((lane, name) for name in ("STEP", "WAIT", "UNIFORM", "HUGE", "DOUBTED")),
     (sight, "LONG_SIDE_PX"),
 ]
 USERS = (background, blobs, lane, motion, sight, sightings, tracker, unrolled, views)

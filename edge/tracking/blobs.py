@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import cv2
@@ -18,8 +19,12 @@ OWN = 0.4
 """A shape ends where the evidence falls below this share of its own."""
 NECK, DEEP_NECK = 0.75, 0.5
 """Parts touch where a shape is narrower than this share of its thickness: once the usual size is known, and before."""
+ALIKE = 1.6
+"""Pieces of a row differ by less than this factor in area."""
 LUMP = 1.35
 """Only what is larger than the usual part by this factor may be several parts."""
+SURELY_SEVERAL = 1.6
+"""Where all parts are equal, what is larger by this factor is cut even without a neck."""
 CRUMB = 0.25
 """What is smaller than this share of its neighbour, or of the usual part, is no part."""
 THIN = 0.35
@@ -58,6 +63,8 @@ class Usual:
 
     area: float = 0.0
     thickness: float = 0.0
+    uniform: bool = False
+    """Whether they were all about equally large."""
     settled: bool = False
     """Whether enough parts were seen to rely on it for cutting."""
     smallest: float = 4.0
@@ -134,24 +141,67 @@ def _pieces(solid: Mask) -> list[tuple[Mask, int, int]]:
 
 
 def _cut(shape: Mask, left: int, top: int, usual: Usual) -> list[Blob]:
-    """Cut a shape at its necks; pieces too small to be parts stay with their neighbour."""
-    padded = cv2.copyMakeBorder(shape, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-    depth = cv2.distanceTransform(padded, cv2.DIST_L2, 3)
-    deepest = float(depth.max())
-    whole = [_blob(shape, left, top, 2 * deepest)]
-    if usual.settled and whole[0].area < LUMP * usual.area:
+    """Cut a shape at its necks, unless that leaves something too small to be a part."""
+    padded = np.asarray(cv2.copyMakeBorder(shape, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0), dtype=np.uint8)
+    depth = np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, 3), dtype=np.float32)
+    whole = [_blob(shape, left, top, 2 * float(depth.max()))]
+    if usual.settled:
+        if whole[0].area < LUMP * usual.area:
+            return whole
+        pieces = _at_necks(padded, depth, NECK, left, top)
+        if _are_parts(pieces, usual, 0.4 * usual.area):
+            return pieces
+        if usual.uniform and whole[0].area > SURELY_SEVERAL * usual.area:
+            return _at_valleys(shape, left, top, round(whole[0].area / usual.area))
         return whole
-    cores, count = _cores(np.asarray(depth, np.float32), NECK if usual.settled else DEEP_NECK)
+    pieces = _at_necks(padded, depth, DEEP_NECK, left, top)
+    if _are_parts(pieces, usual, 0.0):
+        return pieces
+    # A row of equal pieces is a row of parts even where the necks are wide; the last may still be coming in.
+    pieces = _at_necks(padded, depth, NECK, left, top)
+    areas = sorted(each.area for each in pieces)[1:]
+    alike = len(areas) >= 2 and areas[-1] < ALIKE * areas[0]
+    return pieces if alike and _are_parts(pieces[1:], usual, 0.0) else whole
+
+
+def _at_valleys(shape: Mask, left: int, top: int, count: int) -> list[Blob]:
+    """Cut a shape across its longer side where it is narrowest, into as many pieces as its area says."""
+    along = shape.shape[1] >= shape.shape[0]
+    profile = (shape > 0).sum(axis=0 if along else 1)
+    length = len(profile)
+    ends = [0]
+    for each in range(1, count):
+        low, high = round((each - 0.25) * length / count), round((each + 0.25) * length / count) + 1
+        ends.append(low + int(np.argmin(profile[low:high])))
+    pieces: list[Blob] = []
+    for begin, end in pairwise([*ends, length]):
+        piece = np.zeros_like(shape)
+        window = np.s_[:, begin:end] if along else np.s_[begin:end, :]
+        piece[window] = shape[window]
+        if piece.any():
+            depth = cv2.distanceTransform(cv2.copyMakeBorder(piece, 1, 1, 1, 1, cv2.BORDER_CONSTANT), cv2.DIST_L2, 3)
+            pieces.append(_blob(piece, left, top, 2 * float(depth.max())))
+    return pieces
+
+
+def _at_necks(padded: Mask, depth: Evidence, neck: float, left: int, top: int) -> list[Blob]:
+    cores, count = _cores(depth, neck)
     if count < 2:
-        return whole
+        return []
     markers = cores.copy()
     markers[padded == 0] = count + 1
     grown = cv2.watershed(cv2.cvtColor(padded, cv2.COLOR_GRAY2BGR), markers)[1:-1, 1:-1]
     pieces = [np.where(grown == each, 255, 0).astype(np.uint8) for each in range(1, count + 1)]
-    blobs = [_blob(piece, left, top, 2 * float(depth[cores == i + 1].max())) for i, piece in enumerate(pieces)]
-    least = max(CRUMB * max(each.area for each in blobs), 0.4 * usual.area if usual.settled else 0.0)
-    long_enough = all(max(each.right - each.left, each.bottom - each.top) >= usual.smallest for each in blobs)
-    return blobs if long_enough and all(each.area >= least for each in blobs) else whole
+    return [_blob(piece, left, top, 2 * float(depth[cores == i + 1].max())) for i, piece in enumerate(pieces)]
+
+
+def _are_parts(pieces: list[Blob], usual: Usual, least: float) -> bool:
+    """Whether every piece of a cut is large enough to be a part of its own."""
+    if not pieces:
+        return False
+    least = max(least, CRUMB * max(each.area for each in pieces))
+    long_enough = all(max(each.right - each.left, each.bottom - each.top) >= usual.smallest for each in pieces)
+    return long_enough and all(each.area >= least for each in pieces)
 
 
 def _cores(depth: Evidence, neck: float) -> tuple[NDArray[np.int32], int]:

@@ -29,6 +29,10 @@ STEP, WAIT = 2, 4
 """The unrolled belt is searched again after it moved by so many pixels, or after so many looks."""
 DOUBTED = 0.9
 """So large a share of unexplained looks, over about a hundred, means that the belt was learned wrongly."""
+Size = tuple[int, float]
+"""Area and thickness of a part, in pixels of the unrolled belt."""
+UNIFORM = 1.4
+"""Parts are equal when their areas differ by less than this factor."""
 HUGE, HUGE_IN_A_ROW = 3.0, 6
 """So many times the usual part is several parts or a part under something; so many of them are a new product."""
 TOO_LARGE = "much larger than the usual part: several parts, or something lies on it"
@@ -49,8 +53,10 @@ class Moment:
 class Lane:
     """Follows one lane whose direction is known; parts come out with number 0."""
 
-    def __init__(self, config: Tracking, sight: Sight, empty: EmptyBelt, speed: float) -> None:
-        """`speed` in small pixels per second."""
+    def __init__(
+        self, config: Tracking, sight: Sight, empty: EmptyBelt, speed: float, sizes: Sequence[Size] = ()
+    ) -> None:
+        """`speed` in small pixels per second; `sizes` of parts that were seen before."""
         self._config, self._sight, self._empty = config, sight, empty
         along, across = sight.size
         self._unrolled = Unrolled(along // COARSE, across // COARSE)
@@ -62,9 +68,9 @@ class Lane:
         self._searched_at = 0
         self._waited = 0
         self._settled = self._huge = 0
-        self._sizes: deque[tuple[int, float]] = deque(maxlen=25)
+        self._sizes: deque[Size] = deque(sizes, maxlen=25)
         self._smallest = max(4.0, config.part_min_px / (sight.factor * COARSE))
-        self._known_usual = Usual(smallest=self._smallest)
+        self._known_usual = self._usual_of(self._sizes)
 
     @property
     def coming(self) -> int:
@@ -75,6 +81,15 @@ class Lane:
     def is_lost(self) -> bool:
         """Whether what happens in the picture has long not been explained by this belt's motion."""
         return self._pace.doubt > DOUBTED
+
+    @property
+    def common_sizes(self) -> list[Size]:
+        """Sizes of parts that are clearly single ones, if most were: those handed out, and those on their way."""
+        coming = [each.blob for each in self._sightings.current if self._is_coming(each)]
+        sizes = sorted([*self._sizes, *((blob.area, blob.thickness) for blob in coming)])
+        single = [size for size in sizes if size[0] < UNIFORM * sizes[len(sizes) // 4][0]]
+        single = [size for size in single if UNIFORM * size[0] > sizes[len(sizes) // 4][0]]
+        return single if len(single) >= 3 and 2 * len(single) >= len(sizes) else []
 
     @property
     def outlines(self) -> tuple[Box, ...]:
@@ -169,12 +184,13 @@ class Lane:
         self._known_usual = self._usual_of(self._sizes)
         return ""
 
-    def _usual_of(self, sizes: Sequence[tuple[int, float]]) -> Usual:
+    def _usual_of(self, sizes: Sequence[Size]) -> Usual:
         if not sizes:
             return Usual(smallest=self._smallest)
         return Usual(
             area=median(area for area, _ in sizes),
             thickness=median(thickness for _, thickness in sizes),
+            uniform=len(self._sizes) >= 6 and _are_alike([area for area, _ in sizes]),
             settled=len(self._sizes) >= 3,
             smallest=self._smallest,
         )
@@ -225,3 +241,10 @@ class Lane:
         moved = self._unrolled.position if position is None else position
         left, right = (blob.left + moved) * COARSE, (blob.right + moved) * COARSE
         return self._sight.box(left, blob.top * COARSE, right, blob.bottom * COARSE)
+
+
+def _are_alike(areas: Sequence[int]) -> bool:
+    """Whether all but a tenth at either end lie within a factor."""
+    ordered = sorted(areas)
+    spare = len(ordered) // 8
+    return ordered[-1 - spare] < UNIFORM * ordered[spare]
