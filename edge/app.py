@@ -20,7 +20,7 @@ from edge import __version__
 from edge.assembly import build_classifier, build_judge, build_speaker, live_encoder, open_bundle
 from edge.bundle import Bundle
 from edge.capture import Capture
-from edge.config import Config, PicameraSource
+from edge.config import ClipSource, Config, PicameraSource
 from edge.crew import Crew
 from edge.delivery import Decided, Delivery
 from edge.domain import Frame, Part, Source, Verdict
@@ -59,11 +59,13 @@ class Daemon:
         *,
         open_frames: Callable[[], Source] | None = None,
         on_verdict: Callable[[Verdict, Record], None] | None = None,
+        patient: bool = False,
     ) -> None:
         """Build every room. Raises `BundleError`, `SinkDown` or `OSError`, each with one line to tell.
 
-        `base` is the folder that relative paths count from; `open_frames` stands in for the configured
-        source; `on_verdict` hears every verdict after it was committed, in the delivering thread.
+        `base` is the folder that relative paths count from; `open_frames` stands in for the configured source,
+        `patient` says that it can wait for a slow machine; `on_verdict` hears every verdict after it was committed,
+        in the delivering thread.
         """
         self._config = config
         self._open_frames = open_frames or (lambda: open_source(config.source.chosen))
@@ -100,6 +102,7 @@ class Daemon:
             on_up=self._camera_changed,
             on_frame=lambda _: frames.inc(),
             on_drop=self._dropped,
+            patient=patient or isinstance(config.source.chosen, ClipSource),
         )
         self._delivery = Delivery(
             self.journal,

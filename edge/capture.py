@@ -25,13 +25,17 @@ class Capture:
         on_up: Callable[[bool], None],
         on_frame: Callable[[Frame], None],
         on_drop: Callable[[str, int], None],
+        patient: bool = False,
     ) -> None:
-        """`on_drop` is told a reason (`overload`: taken but too late; `camera`: never arrived) and how many."""
+        """`patient`: the source can wait (a clip, a simulated belt), so nothing is dropped for lack of time.
+
+        `on_drop` is told a reason (`overload`: taken but too late; `camera`: never arrived) and how many."""
         self._open = open_source
         self._mailbox = mailbox
         self._on_up = on_up
         self._on_frame = on_frame
         self._on_drop = on_drop
+        self._patient = patient
         self.looking = False
         """The source is lost and being looked for; no frames are to be expected."""
 
@@ -43,6 +47,8 @@ class Capture:
                 try:
                     for frame in self._arriving(stopping):
                         failures = 0
+                        while self._patient and not stopping.is_set() and not self._mailbox.wait_for_room(0.2):
+                            pass
                         self._hand_over(frame)
                     return
                 except SourceLost as lost:

@@ -28,10 +28,16 @@ class Mailbox(Generic[T]):
             self._changed.notify()
             return had_room
 
+    def wait_for_room(self, timeout_s: float) -> bool:
+        """For a giver that can wait: True as soon as the next `put` pushes nothing out, False when time is up."""
+        with self._changed:
+            return self._changed.wait_for(lambda: len(self._items) < (self._items.maxlen or 0), timeout_s)
+
     def take(self, timeout_s: float | None = None) -> T | None:
         """Wait for an item; None when time is up, or when the box is closed and empty (`ended`)."""
         with self._changed:
             self._changed.wait_for(lambda: self._items or self._closed, timeout_s)
+            self._changed.notify_all()
             return self._items.popleft() if self._items else None
 
     def close(self) -> None:

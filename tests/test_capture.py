@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from threading import Event
@@ -34,7 +35,7 @@ class Scripted:
 class Watched:
     """A capture over sources that come one after the other, with everything it told."""
 
-    def __init__(self, *sources: Scripted, capacity: int = 100) -> None:
+    def __init__(self, *sources: Scripted, capacity: int = 100, patient: bool = False) -> None:
         self.box: Mailbox[Frame] = Mailbox(capacity)
         self.up: list[bool] = []
         self.drops: Counter[str] = Counter()
@@ -46,6 +47,7 @@ class Watched:
             on_up=self.up.append,
             on_frame=self._count,
             on_drop=lambda reason, count: self.drops.update({reason: count}),
+            patient=patient,
         )
 
     def _count(self, _frame: Frame) -> None:
@@ -116,3 +118,22 @@ def test_frames_that_nobody_took_in_time_are_counted_and_the_newest_stay() -> No
     assert watched.taken() == [8, 9]
     assert watched.drops == {"overload": 8}
     assert watched.frames == 10
+
+
+def test_a_source_that_can_wait_loses_nothing() -> None:
+    watched = Watched(Scripted(*range(30)), capacity=2, patient=True)
+    pump = threading.Thread(target=watched.capture.run, args=(Event(),))
+    pump.start()
+    assert watched.taken() == list(range(30))
+    pump.join(5)
+    assert watched.drops == {}
+
+
+def test_a_patient_source_still_hears_the_stop() -> None:
+    stopping = Event()
+    watched = Watched(Scripted(*range(30)), capacity=2, patient=True)
+    pump = threading.Thread(target=watched.capture.run, args=(stopping,))
+    pump.start()
+    stopping.set()
+    pump.join(5)
+    assert not pump.is_alive()

@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         port = args.port if args.port is not None else _free_port()
         config = _config(broker.port, port, Path(folder))
         simulator = Simulator(config.source.simulator, paced=True, seconds=args.seconds or None)
-        daemon = Daemon(config, base, open_frames=lambda: simulator, on_verdict=heard)
+        daemon = Daemon(config, base, open_frames=lambda: simulator, on_verdict=heard, patient=True)
         page = daemon.server.port if daemon.server is not None else port
         prefix = topic_prefix(config.mqtt.prefix, config.station)
         print(f"page      http://127.0.0.1:{page}/")
