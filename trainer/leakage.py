@@ -20,8 +20,8 @@ Floats = NDArray[np.float32]
 
 SIDE_PX, RINGS, ANGLES, HARMONICS = 160, 40, 256, 48
 CANDIDATES = 24
-ALIKE = 0.80
-"""Correlation above which two pictures count as one: fine structure agrees only when it is the same surface."""
+ALIKE = 0.95
+"""Correlation above which two pictures count as one. Lower ones chain different parts of one kind together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
