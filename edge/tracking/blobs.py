@@ -150,7 +150,7 @@ def _cut(shape: Mask, left: int, top: int, usual: Usual) -> list[Blob]:
             return whole
         pieces = _at_necks(padded, depth, NECK, left, top)
         if _are_parts(pieces, usual, 0.4 * usual.area):
-            return pieces
+            return [part for each in pieces for part in _cut(each.shape, each.left, each.top, usual)]
         if usual.uniform and whole[0].area > SURELY_SEVERAL * usual.area:
             return _at_valleys(shape, left, top, round(whole[0].area / usual.area))
         return whole
