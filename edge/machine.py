@@ -41,10 +41,12 @@ class Machine:
         self.reject: RejectOutput | None = None
         with ExitStack() as undo:
             if config.encoder.kind == "gpio":
-                self._encoder = EncoderBelt(config.encoder, on_silent=lambda silent: on_encoder(not silent))
+                self._encoder = EncoderBelt(
+                    config.encoder, self.tracked, on_silent=lambda silent: on_encoder(not silent)
+                )
                 undo.callback(self._encoder.close)
             if config.encoder.kind == "simulator":
-                self._simulated = SimulatedEncoder(config.encoder, config.source.simulator.speed_px_s)
+                self._simulated = SimulatedEncoder(config.encoder, self.tracked, config.source.simulator.speed_px_s)
             if config.photo_eye.enabled:
                 self.witness = Witness(config.photo_eye, self._encoder or self.tracked, on_unwitnessed=on_unwitnessed)
                 self._eye = PhotoEye(config.photo_eye, self.witness)
@@ -77,9 +79,7 @@ class Machine:
         if self.reject is not None:
             self.reject.expect(part)
         if self._encoder is not None and part.views:
-            tracked_px = self.tracked.at(part.at_s)
-            if tracked_px is not None:
-                self._encoder.passed(part.at_s, tracked_px, self.tracked.usual_px_s)
+            self._encoder.passed(part.at_s)
 
     def looked(self, frame: Frame) -> None:
         """Every part that this frame settled was `seen`."""

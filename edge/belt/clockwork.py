@@ -10,13 +10,13 @@ class Clockwork:
 
     usual_px_s = 1.0
 
-    def at(self, at_s: float) -> float | None:
+    def at(self, at_s: float) -> Place | None:
+        """The moment itself."""
+        return Place(px=at_s, off_px=0.0, speed_px_s=1.0, read_s=at_s)
+
+    def passed_px(self, at_s: float) -> float | None:
         """The moment itself."""
         return at_s
-
-    def now(self, now_s: float) -> Place | None:
-        """The clock, which is always right about itself."""
-        return Place(px=now_s, off_px=0.0, speed_px_s=1.0, read_s=now_s)
 
     def way_px(self, distance_px: float, delay_s: float, ahead_px: float, speed_px_s: float) -> float | None:
         """The time that the way takes at the part's speed, or the delay."""

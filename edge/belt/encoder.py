@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from edge import config
 from edge.belt.history import GONE_PX, History
 from edge.belt.place import Place
+from edge.belt.tracked import TrackedBelt
 from edge.pins import Wish, open_counter
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,26 @@ class Travelling(Protocol):
         """Since the beginning, at a moment on the clock of its frames."""
 
 
+class Counting(Protocol):
+    """A count that can be asked where it was."""
+
+    def at(self, at_s: float) -> Place | None:
+        """Where the belt was."""
+
+
+def passed_px(encoder: Counting, tracked: TrackedBelt, at_s: float) -> float | None:
+    """Where the encoder was when a part passed the camera's gate.
+
+    The tracker interpolates that moment between two frames, and a belt that stopped between them makes it wrong. Where
+    the part was in the later of both is what was really seen, so only what it was beyond the gate then is taken off.
+    """
+    seen, crossed_px = tracked.first_after(at_s), tracked.passed_px(at_s)
+    place = encoder.at(at_s if seen is None else seen[0])
+    if place is None:
+        return None
+    return place.px - (0.0 if seen is None or crossed_px is None else seen[1] - crossed_px)
+
+
 class EncoderBelt:
     """Counts pulses. Without a second channel it cannot tell backwards from forwards.
 
@@ -44,18 +65,24 @@ class EncoderBelt:
     def __init__(
         self,
         settings: config.Encoder,
+        tracked: TrackedBelt,
         *,
         on_silent: Callable[[bool], None],
         clock: Callable[[], float] = time.monotonic,
         factory: Any = None,
     ) -> None:
-        """Take the pins; raises `NoPin`. `factory`: gpiozero's, when not the machine's own."""
+        """Take the pins; raises `NoPin`. `tracked`: the same belt as the camera sees it.
+
+        `factory`: gpiozero's, when not the machine's own.
+        """
+        self._tracked = tracked
         self._step_px = settings.px_per_pulse
         self._on_silent = on_silent
         self._history = History()
         self._lock = threading.Lock()
-        self._px = self._usual_px_s = 0.0
-        self._history.add(clock(), 0.0)
+        self._px = self._leapt_px = 0.0
+        self._valid_from_s = clock()
+        self._history.add(self._valid_from_s, 0.0)
         self._silent = False
         self._checked: tuple[float, float] | None = None
         self._unmoved = 0
@@ -65,8 +92,8 @@ class EncoderBelt:
 
     @property
     def usual_px_s(self) -> float:
-        """A running mean of the speeds at which parts passed."""
-        return self._usual_px_s
+        """As the tracker learned it."""
+        return self._tracked.usual_px_s
 
     def close(self) -> None:
         """Let go of the pins."""
@@ -78,68 +105,78 @@ class EncoderBelt:
             self._px += step * self._step_px
             self._history.add(at_s, self._px)
 
-    def at(self, at_s: float) -> float | None:
-        """As counted; None for moments before the count began, and while the encoder is silent."""
+    def at(self, at_s: float) -> Place | None:
+        """As counted, up to one pulse beyond the last; None before the count began, and while the encoder is silent."""
         with self._lock:
-            if self._silent or at_s < self._history.times[0]:
+            if self._silent or at_s < self._valid_from_s:
                 return None
-            read = self._history.at(at_s)
-            return self._px if read is None else read
+            px, (speed, _) = self._history.at(at_s), self._history.speed(at_s, SPEED_S)
+            if px is None:
+                px = self._px + min(self._step_px, max(0.0, speed * (at_s - self._history.times[-1])))
+            return Place(px=px + self._leapt_px, off_px=self._step_px, speed_px_s=speed, read_s=at_s)
+
+    def passed_px(self, at_s: float) -> float | None:
+        """As counted at the first frame that saw the part beyond the gate, less what it was beyond it then."""
+        return passed_px(self, self._tracked, at_s)
 
     def when(self, px: float) -> float | None:
         """When the belt was there."""
         with self._lock:
             return self._history.when(px)
 
-    def now(self, now_s: float) -> Place | None:
-        """Up to one pulse beyond the last one."""
-        with self._lock:
-            speed, _ = self._history.speed(now_s, SPEED_S)
-            further = min(self._step_px, max(0.0, speed * (now_s - self._history.times[-1])))
-            return Place(px=self._px + further, off_px=self._step_px, speed_px_s=speed, read_s=now_s)
-
     def way_px(self, distance_px: float, delay_s: float, ahead_px: float, speed_px_s: float) -> float | None:  # noqa: ARG002
         """The distance, or what the belt usually goes in that time."""
-        return (distance_px or delay_s * self._usual_px_s) + ahead_px if distance_px or self._usual_px_s else None
+        way_px = distance_px or delay_s * self.usual_px_s
+        return way_px + ahead_px if way_px else None
 
-    def passed(self, at_s: float, tracked_px: float, usual_px_s: float) -> None:
-        """A part passed the camera's gate, where the tracker counts `tracked_px`: hold both counts together."""
+    def passed(self, at_s: float) -> None:
+        """A part passed the camera's gate: hold both counts together."""
+        tracked_px = self._tracked.passed_px(at_s)
+        if tracked_px is None:
+            return
         with self._lock:
-            self._usual_px_s = usual_px_s or self._usual_px_s
             counted_px = self._history.at(at_s)
-            counted_px = self._px if counted_px is None else counted_px
-            before, self._unmoved = self._checked, self._unmoved + 1
-            if before is not None and abs(counted_px - before[0]) <= 2 * self._step_px:
-                is_dead = self._unmoved > SILENT_PARTS and tracked_px - before[1] > SILENT_PX
-                changed = is_dead and not self._silent
-                self._silent = self._silent or is_dead
-                self._px += GONE_PX if changed else 0.0
-            else:
-                changed, self._silent, self._unmoved = self._silent, False, 0
-                if before is not None and 0 < counted_px - before[0] < GONE_PX / 2 and tracked_px > before[1]:
-                    self._compare((counted_px - before[0]) / (tracked_px - before[1]))
-                self._checked = counted_px, tracked_px
+            changed = self._compare(self._px if counted_px is None else counted_px, tracked_px)
+            if changed and self._silent:
+                self._leapt_px += GONE_PX
+            elif changed:
+                self._valid_from_s = at_s
         if changed:
             self._on_silent(self._silent)
 
-    def _compare(self, ratio: float) -> None:
+    def _compare(self, counted_px: float, tracked_px: float) -> bool:
+        """Whether the encoder fell silent by this part, or counts again."""
+        before, self._unmoved = self._checked, self._unmoved + 1
+        was_silent = self._silent
+        if before is not None and abs(counted_px - before[0]) <= 2 * self._step_px:
+            self._silent |= self._unmoved > SILENT_PARTS and tracked_px - before[1] > SILENT_PX
+            return self._silent != was_silent
+        if before is not None and not was_silent and counted_px > before[0] and tracked_px > before[1]:
+            self._weigh((counted_px - before[0]) / (tracked_px - before[1]))
+        self._checked, self._silent, self._unmoved = (counted_px, tracked_px), False, 0
+        return was_silent
+
+    def _weigh(self, ratio: float) -> None:
+        """Both counts should go equally fast."""
         self._ratios.append(ratio)
-        if len(self._ratios) == COMPARED:
-            usual = median(self._ratios)
-            if abs(usual - 1) > WRONG:
-                log.warning(
-                    "encoder.px_per_pulse is %g; the picture says %.4g, so parts would be ejected at the wrong place",
-                    self._step_px,
-                    self._step_px / usual,
-                )
-            self._ratios.clear()
+        if len(self._ratios) < COMPARED:
+            return
+        usual = median(self._ratios)
+        self._ratios.clear()
+        if abs(usual - 1) > WRONG:
+            log.warning(
+                "encoder.px_per_pulse is %g; the picture says %.4g, so parts would be ejected at the wrong place",
+                self._step_px,
+                self._step_px / usual,
+            )
 
 
 class SimulatedEncoder:
     """The same seam for the simulated belt: counts whole pulses of the way that the simulator knows."""
 
-    def __init__(self, settings: config.Encoder, usual_px_s: float) -> None:
+    def __init__(self, settings: config.Encoder, tracked: TrackedBelt, usual_px_s: float) -> None:
         self._step_px = settings.px_per_pulse
+        self._tracked = tracked
         self._source: Travelling | None = None
         self.usual_px_s = usual_px_s
 
@@ -147,18 +184,18 @@ class SimulatedEncoder:
         """Count for this belt from now on."""
         self._source = source
 
-    def at(self, at_s: float) -> float | None:
-        """As the simulator moved."""
+    def at(self, at_s: float) -> Place | None:
+        """As the simulator moved, but for a pulse."""
         if self._source is None:
             return None
-        return self._source.travelled_px(at_s) // self._step_px * self._step_px
+        px, before_px = (
+            self._source.travelled_px(each_s) // self._step_px * self._step_px for each_s in (at_s, at_s - SPEED_S)
+        )
+        return Place(px=px, off_px=self._step_px, speed_px_s=(px - before_px) / SPEED_S, read_s=at_s)
 
-    def now(self, now_s: float) -> Place | None:
-        """Exact but for a pulse."""
-        px, before_px = self.at(now_s), self.at(now_s - SPEED_S)
-        if px is None or before_px is None:
-            return None
-        return Place(px=px, off_px=self._step_px, speed_px_s=(px - before_px) / SPEED_S, read_s=now_s)
+    def passed_px(self, at_s: float) -> float | None:
+        """As the encoder on a pin."""
+        return passed_px(self, self._tracked, at_s)
 
     def way_px(self, distance_px: float, delay_s: float, ahead_px: float, speed_px_s: float) -> float | None:  # noqa: ARG002
         """The distance, or what the belt usually goes in that time."""

@@ -36,13 +36,21 @@ class History:
         share = (at_s - self.times[before]) / (self.times[after] - self.times[before])
         return self.places[before] + share * (self.places[after] - self.places[before])
 
+    def around(self, at_s: float) -> tuple[tuple[float, float], tuple[float, float]] | None:
+        """The two readings `(at_s, px)` that a moment lies between; None before the first and after the last."""
+        if len(self.times) < 2 or not self.times[0] <= at_s <= self.times[-1]:
+            return None
+        after = max(1, bisect.bisect_left(self.times, at_s))
+        return (self.times[after - 1], self.places[after - 1]), (self.times[after], self.places[after])
+
     def speed(self, now_s: float, over_s: float) -> tuple[float, float]:
         """`(px_per_s, span_s)` over the last while before `now_s`, as far as the count did not break in it."""
-        first = min(bisect.bisect_left(self.times, now_s - over_s), len(self.times) - 1)
-        if abs(self.places[-1] - self.places[first]) > GONE_PX / 2:
-            first = len(self.times) - 1
+        last = max(0, bisect.bisect_right(self.times, now_s) - 1)
+        first = min(bisect.bisect_left(self.times, now_s - over_s), last)
+        if abs(self.places[last] - self.places[first]) > GONE_PX / 2:
+            first = last
         span_s = now_s - self.times[first]
-        return ((self.places[-1] - self.places[first]) / span_s if span_s > 0 else 0.0), span_s
+        return ((self.places[last] - self.places[first]) / span_s if span_s > 0 else 0.0), span_s
 
     def when(self, px: float) -> float | None:
         """The last time at which the belt passed a place forwards; None when it is not remembered."""

@@ -8,7 +8,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where the belt is now, as well as that can be told."""
+    """Where the belt was or is at a moment, as well as that can be told."""
 
     px: float
     off_px: float
@@ -25,11 +25,11 @@ class Belt(Protocol):
     def usual_px_s(self) -> float:
         """The speed at which this belt usually runs; 0 until it is known."""
 
-    def at(self, at_s: float) -> float | None:
-        """Where the belt was at a moment that has been read; None when nobody knows."""
+    def at(self, at_s: float) -> Place | None:
+        """Where the belt was, or is, at a moment; None when nobody knows."""
 
-    def now(self, now_s: float) -> Place | None:
-        """Where it is; None when nobody knows."""
+    def passed_px(self, at_s: float) -> float | None:
+        """Where it was when a part passed the camera's gate, which the tracker says was then; None: nobody knows."""
 
     def way_px(self, distance_px: float, delay_s: float, ahead_px: float, speed_px_s: float) -> float | None:
         """How far the belt goes between two gates: by their distance, or by the time it usually takes for it.

@@ -50,24 +50,32 @@ class TrackedBelt:
                         self._leapt_px += GONE_PX
                 history.add(at_s, px + self._leapt_px)
 
-    def at(self, at_s: float) -> float | None:
-        """As read; after the last reading as estimated."""
+    def at(self, at_s: float) -> Place | None:
+        """Between two readings evenly; after the last reading as estimated."""
         with self._lock:
-            read = self._history.at(at_s)
-            if read is not None or not self._history.times or at_s < self._history.times[0]:
-                return read
-            estimate = self._estimate(at_s)
-            return None if estimate is None else estimate.px
+            around, px = self._history.around(at_s), self._history.at(at_s)
+            if around is None or px is None:
+                return self._estimate(at_s) if self._history.times and at_s >= self._history.times[0] else None
+            (before_s, before_px), (after_s, after_px) = around
+            speed = (after_px - before_px) / (after_s - before_s)
+            off_px = NOISE_PX + 0.5 * self._harshest(speed) * (at_s - before_s) * (after_s - at_s)
+            return Place(px=px, off_px=off_px, speed_px_s=speed, read_s=at_s)
+
+    def passed_px(self, at_s: float) -> float | None:
+        """As read: the tracker told the moment by the same readings."""
+        with self._lock:
+            return self._history.at(at_s)
+
+    def first_after(self, at_s: float) -> tuple[float, float] | None:
+        """The first reading `(at_s, px)` at or after a moment."""
+        with self._lock:
+            around = self._history.around(at_s)
+            return None if around is None else around[1]
 
     def when(self, px: float) -> float | None:
         """When the belt was there."""
         with self._lock:
             return self._history.when(px)
-
-    def now(self, now_s: float) -> Place | None:
-        """As estimated from the latest readings."""
-        with self._lock:
-            return self._estimate(now_s)
 
     def way_px(self, distance_px: float, delay_s: float, ahead_px: float, speed_px_s: float) -> float | None:  # noqa: ARG002
         """The distance, or what the belt usually goes in that time."""
@@ -82,9 +90,12 @@ class TrackedBelt:
         if age_s > SILENT_S:
             return Place(px=places[-1] + GONE_PX, off_px=0.0, speed_px_s=0.0, read_s=times[-1])
         speed, span_s = self._history.speed(times[-1], SPEED_S)
-        harshest = max(self._usual_px_s, abs(speed)) / self._stop_s
-        off_px = NOISE_PX + 0.5 * harshest * (age_s * age_s + age_s * span_s)
+        off_px = NOISE_PX + 0.5 * self._harshest(speed) * (age_s * age_s + age_s * span_s)
         return Place(px=places[-1] + speed * age_s, off_px=off_px, speed_px_s=speed, read_s=times[-1])
+
+    def _harshest(self, speed: float) -> float:
+        """The greatest change of speed to be reckoned with, in px/s²."""
+        return max(self._usual_px_s, abs(speed)) / self._stop_s
 
 
 class FollowedTracker:

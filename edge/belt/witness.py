@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from edge import config
+from edge.belt.place import Place
 from edge.domain import Part
 from edge.pins import Wish, open_switch
 
@@ -22,8 +23,11 @@ NEVER_S = 5.0
 class Remembering(Protocol):
     """A belt whose past can be asked."""
 
-    def at(self, at_s: float) -> float | None:
+    def at(self, at_s: float) -> Place | None:
         """Where it was."""
+
+    def passed_px(self, at_s: float) -> float | None:
+        """Where it was when a part passed the camera's gate."""
 
     def when(self, px: float) -> float | None:
         """When it was there."""
@@ -63,13 +67,14 @@ class Witness:
 
     def settled(self, part: Part) -> None:
         """The camera settled a part."""
-        px = self._belt.at(part.at_s)
+        px = self._belt.passed_px(part.at_s)
         if px is not None:
             self._settled.append((px, part))
 
     def unseen(self, now_s: float) -> list[Part]:
         """Parts that passed the camera's gate by now, and that only the eye saw; `now_s`: of the latest frame."""
-        here_px = self._belt.at(now_s)
+        here = self._belt.at(now_s)
+        here_px = None if here is None else here.px
         with self._lock:
             counts, self._counts = self._counts, []
         waiting: list[_Interruption] = []
@@ -87,8 +92,8 @@ class Witness:
 
     def _crossed_px(self, at_s: float) -> float | None:
         """Where the belt was when what is at the eye at that moment was at the camera's gate."""
-        eye_px = self._belt.at(at_s)
-        return None if eye_px is None else eye_px - self._eye_px
+        eye = self._belt.at(at_s)
+        return None if eye is None else eye.px - self._eye_px
 
     def _is_settled(self, first_px: float, last_px: float) -> bool:
         """Whether the camera settled parts there; each speaks for one interruption only."""

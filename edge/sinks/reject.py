@@ -112,7 +112,7 @@ class RejectOutput:
             known = next((each.goal_px for each in self._parts if each.number == verdict.number), None)
         goal_px = self._goal_px(verdict.captured_at_s, verdict.speed_px_s) if known is None else known
         now_s = self._clock()
-        place = self._belt.now(now_s)
+        place = self._belt.at(now_s)
         if goal_px is None or place is None:
             return Forecast(at_s=None, late=True)
         return Forecast(at_s=self._reaches_s(goal_px, place, now_s), late=self._has_passed(goal_px, place))
@@ -120,7 +120,7 @@ class RejectOutput:
     def eject_s(self, part: Part) -> float | None:
         """When a part will be before the gate; the best guess now, None when nobody knows."""
         now_s = self._clock()
-        goal_px, place = self._part_goal_px(part), self._belt.now(now_s)
+        goal_px, place = self._part_goal_px(part), self._belt.at(now_s)
         return None if goal_px is None or place is None else self._reaches_s(goal_px, place, now_s)
 
     def give(self, verdict: Verdict) -> None:
@@ -138,7 +138,7 @@ class RejectOutput:
                 self._insert(part)
             part.verdict, part.due, part.yields = verdict, driven, driven
             if not driven:
-                place = self._belt.now(self._clock())
+                place = self._belt.at(self._clock())
                 if place is not None and self._has_passed(part.goal_px, place):
                     self._late.append((verdict, PASSED))
             self._changed.notify()
@@ -165,7 +165,7 @@ class RejectOutput:
     def step(self) -> float:
         """Do what is to be done now; how long there is nothing more to do, if no verdict comes."""
         now_s = self._clock()
-        place = self._belt.now(now_s)
+        place = self._belt.at(now_s)
         with self._changed:
             if place is not None:
                 for part in self._parts:
@@ -228,12 +228,12 @@ class RejectOutput:
         assert part.pulse_s is not None
         if place.read_s < part.pulse_s[1]:
             return
-        began_px, ended_px = (self._belt.at(at_s) for at_s in part.pulse_s)
+        began, ended = (self._belt.at(at_s) for at_s in part.pulse_s)
         part.pulse_s = None
-        if began_px is None or ended_px is None or began_px > part.goal_px + self._tolerance_px():
-            self._give_up(part)
-        elif ended_px < part.goal_px - self._tolerance_px():
-            part.due = True
+        tolerance_px = self._tolerance_px()
+        came = ended is not None and ended.px - ended.off_px >= part.goal_px - tolerance_px
+        was_there = began is not None and began.px + began.off_px <= part.goal_px + tolerance_px
+        part.due = not (came and was_there)  # another pulse does no harm where this one hit
 
     def _give_up(self, part: _Coming) -> None:
         part.due = False
@@ -258,7 +258,7 @@ class RejectOutput:
 
     def _goal_px(self, captured_s: float, speed_px_s: float, ahead_px: float = 0.0) -> float | None:
         way_px = self._belt.way_px(self._settings.distance_px, self._settings.delay_s, ahead_px, speed_px_s)
-        began_px = self._belt.at(captured_s)
+        began_px = self._belt.passed_px(captured_s)
         return None if began_px is None or way_px is None else began_px + way_px
 
     def _insert(self, part: _Coming) -> None:
