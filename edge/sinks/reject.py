@@ -30,6 +30,7 @@ KEPT_BEHIND = 32
 """Parts beyond the gate that are remembered, so that no pulse hits one of them."""
 NOWHERE = "its place on the belt is not known"
 PASSED = "it was before the reject gate already"
+UNSURE = "its pulse may have missed it, for nobody knew well enough where the belt was"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +57,8 @@ class _Coming:
     """A pulse may hit it: it is, or was, to be pulsed for."""
     pulse_s: tuple[float, float] | None = None
     """A pulse it was given while nobody knew well where it was; to be confirmed."""
+    guessed: bool = False
+    """It had such a pulse."""
 
 
 class RejectOutput:
@@ -228,6 +231,7 @@ class RejectOutput:
         assert part.pulse_s is not None
         if place.read_s < part.pulse_s[1]:
             return
+        part.guessed = True
         began, ended = (self._belt.at(at_s) for at_s in part.pulse_s)
         part.pulse_s = None
         tolerance_px = self._tolerance_px()
@@ -238,7 +242,7 @@ class RejectOutput:
     def _give_up(self, part: _Coming) -> None:
         part.due = False
         if part.verdict is not None:
-            self._late.append((part.verdict, PASSED))
+            self._late.append((part.verdict, UNSURE if part.guessed else PASSED))
 
     def _reaches_s(self, goal_px: float, place: Place, now_s: float) -> float | None:
         usual = self._belt.usual_px_s

@@ -60,14 +60,16 @@ class Outcome:
     """Of those, neither."""
     doubted: int = 0
     """Of those told, with a verdict that had come in time: nobody knew well enough where the belt was."""
+    unsure: int = 0
+    """Pulsed for, and yet told to be late, because the pulse may have missed."""
     wrong: list[int] = field(default_factory=list)
     """Parts that a pulse hit and should not have."""
     stopped: bool = False
 
     def __str__(self) -> str:
         return (
-            f"{self.parts} parts, {self.driven} to be pulsed for: {self.hit} were, {self.told} told late, "
-            f"{self.doubted} of them with a verdict in time, {self.lost} lost; {len(self.wrong)} wrong"
+            f"{self.parts} parts, {self.driven} to be pulsed for: {self.hit} were ({self.unsure} unsure), {self.told} told "
+            f"late ({self.doubted} with a verdict in time), {self.lost} lost; {len(self.wrong)} wrong"
         )
 
 
@@ -245,6 +247,7 @@ class World:
             outcome.hit += driven and hit
             outcome.told += driven and told and not hit
             outcome.doubted += driven and told and not hit and number in self._in_time
+            outcome.unsure += driven and told and hit
             outcome.lost += driven and not hit and not told
             if hit and not driven:
                 outcome.wrong.append(number)
