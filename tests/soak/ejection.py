@@ -68,8 +68,8 @@ class Outcome:
 
     def __str__(self) -> str:
         return (
-            f"{self.parts} parts, {self.driven} to be pulsed for: {self.hit} were ({self.unsure} unsure), {self.told} told "
-            f"late ({self.doubted} with a verdict in time), {self.lost} lost; {len(self.wrong)} wrong"
+            f"{self.parts} parts, {self.driven} to be pulsed for: {self.hit} were ({self.unsure} unsure), "
+            f"{self.told} told late ({self.doubted} with a verdict in time), {self.lost} lost; {len(self.wrong)} wrong"
         )
 
 
