@@ -102,7 +102,7 @@ def pipeline(stopping: Event) -> None:
     frames = [frame for frame, _ in zip(open_source(settings.source.chosen).frames(stopping), range(60), strict=False)]
     while not stopping.is_set():
         for frame in frames:
-            line.inspect(frame)
+            list(line.inspect(frame))
 
 
 def bare_paho(port: int, folder: Path, given: Callable[[Callable[[int], None]], int]) -> dict[int, int]:

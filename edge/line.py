@@ -6,7 +6,7 @@ Therefore the same frames give the same verdicts, live or replayed, today or in 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Protocol
 
@@ -65,13 +65,16 @@ class Line:
         """Parts noticed so far, by the tracker or by the witness alone."""
         return self.tracker.entered + self._unseen
 
-    def inspect(self, frame: Frame) -> list[Verdict]:
-        """Take one frame; give one verdict for each part that it settled."""
+    def inspect(self, frame: Frame) -> Iterator[Verdict]:
+        """Take one frame; give one verdict for each part that it settled, each as soon as it falls.
+
+        The parts are settled (and `seen`) when this returns; they are judged while the verdicts are taken.
+        """
         parts = [self._numbered(part) for part in self._settled_by(frame)]
         if self.seen is not None:
             for part in parts:
                 self.seen(part)
-        return [self._judged(part, frame, len(parts) - place) for place, part in enumerate(parts)]
+        return (self._judged(part, frame, len(parts) - place) for place, part in enumerate(parts))
 
     def _settled_by(self, frame: Frame) -> list[Part]:
         parts = self.tracker.update(frame)

@@ -66,7 +66,7 @@ def judged(
     haste.took(view_s)
     model.told = haste.took
     line = Line(Belt(*parts), model, JUDGE, budget=haste)
-    return line.inspect(Frame(index=0, at_s=frame_s, image=PICTURE)), model
+    return list(line.inspect(Frame(index=0, at_s=frame_s, image=PICTURE))), model
 
 
 def test_with_time_enough_every_view_is_judged() -> None:
@@ -128,7 +128,7 @@ def test_a_model_that_was_slow_for_a_while_is_tried_again() -> None:
 def test_without_a_budget_nothing_depends_on_the_time() -> None:
     model = Model(Clock(), 99.0)
     line = Line(Belt(part(at_s=-1e6), part(at_s=-1e6)), model, JUDGE)
-    line.inspect(Frame(index=0, at_s=0.0, image=PICTURE))
+    list(line.inspect(Frame(index=0, at_s=0.0, image=PICTURE)))
     assert model.asked == [3, 3]
 
 

@@ -89,7 +89,10 @@ class TrackedBelt:
         age_s = max(0.0, now_s - times[-1])
         if age_s > SILENT_S:
             return Place(px=places[-1] + GONE_PX, off_px=0.0, speed_px_s=0.0, read_s=times[-1])
-        speed, span_s = self._history.speed(times[-1], SPEED_S)
+        # After a gap the last two readings are farther apart than the usual stretch.
+        over_s = max(SPEED_S, times[-1] - times[-2]) if len(times) > 1 else SPEED_S
+        speed, span_s = self._history.speed(times[-1], over_s)
+        speed = speed if span_s > 0 else self._usual_px_s
         off_px = NOISE_PX + 0.5 * self._harshest(speed) * (age_s * age_s + age_s * span_s)
         return Place(px=places[-1] + speed * age_s, off_px=off_px, speed_px_s=speed, read_s=times[-1])
 
