@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from edge import config, message
 from edge.domain import Decision, Verdict
 from edge.message import Record, Speaker, Times
 from edge.sinks import mqtt
+from edge.sinks.commands import Command
 from edge.sinks.journal import Journal
 from edge.sinks.mqtt import MqttPublisher
 
@@ -50,12 +51,14 @@ def verdict(sequence: int) -> Record:
 class Running:
     """A journal and its publisher in a thread, as the daemon runs them."""
 
-    def __init__(self, folder: Path, port: int, station: config.Station = STATION, **settings: Any) -> None:
+    def __init__(
+        self, folder: Path, port: int, station: config.Station = STATION, more: Sequence[Command] = (), **settings: Any
+    ) -> None:
         self.journal = Journal(folder / "journal.sqlite", 30)
         self.ups: list[bool] = []
         options = {"keepalive_s": 2, **settings}
         self.publisher = MqttPublisher(
-            config.Mqtt(host="127.0.0.1", port=port, **options), station, self.journal, self.ups.append
+            config.Mqtt(host="127.0.0.1", port=port, **options), station, self.journal, self.ups.append, more
         )
         self.stopping = threading.Event()
         self._thread = threading.Thread(target=self.publisher.run, args=(self.stopping,), daemon=True)
