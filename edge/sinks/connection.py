@@ -20,7 +20,7 @@ from paho.mqtt.properties import Properties
 
 from edge import config
 from edge.sinks.commands import Request
-from edge.sinks.credentials import password, tls_context
+from edge.sinks.credentials import login, tls_context
 from edge.sinks.outbox import Letter
 from edge.sinks.trouble import Lost, from_broker, from_connect
 
@@ -92,8 +92,8 @@ class Connection:
         client.on_log = self._heard_complaint
         client.on_message = self._heard_request
         client.will_set(f"{prefix}/{will.topic}", will.payload, qos=1, retain=will.retain)
-        if settings.username:
-            client.username_pw_set(settings.username, password(settings))
+        if (name := login(settings)) is not None:
+            client.username_pw_set(name.username, name.password)
         context = tls_context(settings.tls)
         if context is not None:
             client.tls_set_context(context)

@@ -18,7 +18,7 @@ from edge import config
 from edge.domain import SinkDown
 from edge.sinks.commands import Command, Desk, Kept
 from edge.sinks.connection import VERSIONS, Answer, Connection
-from edge.sinks.credentials import password, tls_context
+from edge.sinks.credentials import login, tls_context
 from edge.sinks.outbox import Ledger, Letter, Outbox, encoded
 from edge.sinks.trouble import Lost
 
@@ -79,7 +79,7 @@ class MqttPublisher:
         self._settings = settings
         self._client_id = f"linegate-{station.site}-{station.line}-{station.station}"
         self._prefix = topic_prefix(settings.prefix, station)
-        password(settings)
+        login(settings)
         tls_context(settings.tls)
         self._where = f"broker {settings.host}:{settings.port}"
         self._journal = journal
