@@ -39,11 +39,14 @@ class Recorder(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
-    """A verdict with the two clocks read when it fell."""
+    """A verdict with the two clocks read when it fell, and what was known of its part's way to the reject gate."""
 
     verdict: Verdict
     steady_s: float
     wall_s: float
+    eject_s: float | None = None
+    """On the steady clock."""
+    late: bool = False
 
 
 def unkept(verdict: Verdict) -> Verdict:
