@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from queue import SimpleQueue
 from threading import Event, current_thread, main_thread
 
 from prometheus_client import CollectorRegistry
@@ -82,10 +83,16 @@ class Daemon:
         self._delivered, self._leaving = Event(), Event()
         self._encoder_up = True
         self._inspected = 0
+        self._damages: SimpleQueue[str] = SimpleQueue()
         self._told_state: dict[str, object] = {}
         self._told_counters: dict[str, object] = {}
         with ExitStack() as undo:
-            self.journal = Journal(base / config.journal.path, config.journal.keep_days, config.journal.keep_mb)
+            self.journal = Journal(
+                base / config.journal.path,
+                config.journal.keep_days,
+                config.journal.keep_mb,
+                on_damage=lambda detail: self._damages.put(detail),
+            )
             undo.callback(self.journal.close)
             self.publisher = self._publisher(config)
             self.server = self._server(config, registry)
@@ -113,6 +120,7 @@ class Daemon:
             live_encoder(speaker, config),
             on_committed=self._committed,
             on_journal=self._journal_changed,
+            on_unkept=lambda verdict: self._work_gate(verdict, committed=False),
         )
 
     def run(self, notifier: Notifier) -> int:
@@ -212,8 +220,7 @@ class Daemon:
                 self.board.frame(frame, line.tracker.outlines, line.entered)
                 self.metrics.entered(line.entered)
                 for verdict in verdicts:
-                    self._work_gate(verdict, committed=False)
-                    self._delivery.give(self._decided(verdict))
+                    self._work_gate(self._delivery.give(self._decided(verdict)), committed=False)
                 self._inspected += 1
         finally:
             self._delivery.close()
@@ -294,10 +301,11 @@ class Daemon:
         if self.publisher is not None:
             self.publisher.say_event({"event": "camera_up" if up else "camera_lost"})
 
-    def _journal_changed(self, writes: bool) -> None:
-        self.board.journal(writes)
+    def _journal_changed(self, trouble: str) -> None:
+        self.board.journal(not trouble)
         if self.publisher is not None:
-            self.publisher.say_event({"event": "journal_writes" if writes else "journal_down"})
+            document = {"event": "journal_down", "detail": trouble} if trouble else {"event": "journal_writes"}
+            self.publisher.say_event(document)
 
     def _broker_changed(self, up: bool) -> None:
         self.board.broker(up)
@@ -328,6 +336,10 @@ class Daemon:
         if self.publisher is not None and counters != self._told_counters:
             self.publisher.say_counters(counters)
         self._told_state, self._told_counters = state, counters
+        while not self._damages.empty():
+            detail = self._damages.get()
+            if self.publisher is not None:
+                self.publisher.say_event({"event": "journal_damaged", "detail": detail})
 
     def _stop(self, notifier: Notifier) -> int:
         """The same way as the end of the input: the source ends, everything drains, survivors are named."""
