@@ -35,6 +35,7 @@ from edge.sinks.archive import ImageArchive
 from edge.sinks.journal import Journal
 from edge.sinks.mqtt import MqttPublisher
 from edge.sinks.reject import RejectOutput
+from edge.sinks.sparkplug import SparkplugView
 from edge.sources import open_source
 from edge.timed import TimedClassifier, TimedTracker
 from edge.tracking import open_tracker
@@ -92,6 +93,7 @@ class Daemon:
             )
             undo.callback(self.journal.close)
             self.publisher = self._publisher(config)
+            self.sparkplug = self._sparkplug(config, base)
             self.server = self._server(config, registry)
             if self.server is not None:
                 undo.callback(self.server.close)
@@ -131,6 +133,9 @@ class Daemon:
         if self.publisher is not None:
             publisher = self.publisher
             crew.start("mqtt", lambda: publisher.run(self._leaving))
+        if self.sparkplug is not None:
+            sparkplug = self.sparkplug
+            crew.start("sparkplug", lambda: sparkplug.run(self._leaving))
         if self.server is not None:
             server = self.server
             crew.start("page", lambda: server.run(self._leaving))
@@ -170,6 +175,14 @@ class Daemon:
         if not config.mqtt.enabled:
             return None
         return MqttPublisher(config.mqtt, config.station, self.journal, self._broker_changed)
+
+    def _sparkplug(self, config: Config, base: Path) -> SparkplugView | None:
+        if not config.sparkplug.enabled:
+            return None
+        memory = base / f"{config.journal.path}.sparkplug"
+        return SparkplugView(
+            config.sparkplug, config.mqtt, config.station, self.journal, memory=memory, version=__version__
+        )
 
     def _server(self, config: Config, registry: CollectorRegistry) -> PageServer | None:
         if not config.http.enabled:
@@ -229,6 +242,8 @@ class Daemon:
             self.publisher.wake()
         else:
             self.journal.acknowledge(record.sequence)  # nobody waits for it, so it need not be kept for ever
+        if self.sparkplug is not None:
+            self.sparkplug.wake()
         self.board.decided(verdict, latency_s=latency_s, wall_s=decided.wall_s)
         self.metrics.parts(verdict.decision.value, verdict.label).inc()
         self.metrics.frame_to_verdict_seconds.observe(max(0.0, latency_s))
@@ -285,10 +300,11 @@ class Daemon:
         notifier.status(f"{status['state']}, {parts['decided']} verdicts")
         state = {"line": status["state"], "simulated": status["simulated"], "model": status["model"]}
         counters = {"parts": parts["decided"]} | {key: parts[key] for key in ("pass", "reject", "review", "by_label")}
-        if self.publisher is not None and state != self._told_state:
-            self.publisher.say_state(state)
-        if self.publisher is not None and counters != self._told_counters:
-            self.publisher.say_counters(counters)
+        for view in (self.publisher, self.sparkplug):
+            if view is not None and state != self._told_state:
+                view.say_state(state)
+            if view is not None and counters != self._told_counters:
+                view.say_counters(counters)
         self._told_state, self._told_counters = state, counters
         while not self._damages.empty():
             detail = self._damages.get()

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import logging
 import queue
-import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from threading import Event
 from typing import Any, Protocol
 
 from edge import config
 from edge.domain import SinkDown
+from edge.sinks.bell import Bell
 from edge.sinks.commands import Command, Desk, Kept
 from edge.sinks.connection import VERSIONS, Answer, Connection
 from edge.sinks.credentials import login, tls_context
@@ -87,9 +86,7 @@ class MqttPublisher:
         self._desk = Desk(journal, commands, later=self._say_later)
         self._on_up = on_up
         self._sayings: queue.SimpleQueue[Letter] = queue.SimpleQueue()
-        self._ear, self._bell = socket.socketpair()
-        self._ear.setblocking(False)
-        self._bell.setblocking(False)
+        self._bell = Bell()
         self._trouble = self._version = ""
         self._broken_off = 0
         self._since_s = 0.0
@@ -99,8 +96,7 @@ class MqttPublisher:
 
     def wake(self) -> None:
         """There is something new in the journal. Never blocks."""
-        with suppress(BlockingIOError):
-            self._bell.send(b"!")
+        self._bell.ring()
 
     def say_state(self, document: Mapping[str, Any]) -> None:
         """What belongs beside `"state": "online"`, which is added here; retained, repeated at each connect."""
@@ -145,7 +141,7 @@ class MqttPublisher:
     def _connect(self, stopping: Event) -> Connection:
         """The newest version that the broker accepts."""
         will = offline("connection lost")
-        commands = self._desk.names if self._settings.commands else ()
+        commands = [f"command/{each}" for each in self._desk.names] if self._settings.commands else []
         for version in VERSIONS:
             try:
                 connection = Connection(self._settings, self._prefix, self._client_id, will, version, commands)
@@ -197,14 +193,13 @@ class MqttPublisher:
             if connection.woken:
                 # Sent first and emptied second: every system call gives up the interpreter, which a busy thread
                 # then keeps for a while. What came before the emptying is looked for once more.
-                with suppress(BlockingIOError):
-                    self._ear.recv(4096)
+                self._bell.hush()
                 self._send(connection)
             self._settle()
         except SinkDown as error:
             self._complain("journal", f"{error}; sending waits")
             self._hold_until_s = time.monotonic() + HOLD_S
-        self._hear(connection.turn(self._ear, timeout_s))
+        self._hear(connection.turn(self._bell.ear, timeout_s))
         self._answer(connection)
 
     def _answer(self, connection: Connection) -> None:
