@@ -32,8 +32,9 @@ from edge.metrics import Metrics
 from edge.notify import Notifier
 from edge.page import About, PageServer, StatusBoard, open_server
 from edge.sinks.archive import ImageArchive
+from edge.sinks.home_assistant import announcement
 from edge.sinks.journal import Journal
-from edge.sinks.mqtt import MqttPublisher
+from edge.sinks.mqtt import MqttPublisher, topic_prefix
 from edge.sinks.reject import RejectOutput
 from edge.sinks.sparkplug import SparkplugView
 from edge.sources import open_source
@@ -174,7 +175,11 @@ class Daemon:
     def _publisher(self, config: Config) -> MqttPublisher | None:
         if not config.mqtt.enabled:
             return None
-        return MqttPublisher(config.mqtt, config.station, self.journal, self._broker_changed)
+        publisher = MqttPublisher(config.mqtt, config.station, self.journal, self._broker_changed)
+        if config.home_assistant.enabled:
+            prefix = topic_prefix(config.mqtt.prefix, config.station)
+            publisher.say_letter(announcement(config.home_assistant, config.station, prefix, __version__))
+        return publisher
 
     def _sparkplug(self, config: Config, base: Path) -> SparkplugView | None:
         if not config.sparkplug.enabled:

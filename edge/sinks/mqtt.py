@@ -83,7 +83,7 @@ class MqttPublisher:
         self._where = f"broker {settings.host}:{settings.port}"
         self._journal = journal
         self._outbox = Outbox(journal)
-        self._desk = Desk(journal, commands, later=self._say_later)
+        self._desk = Desk(journal, commands, later=self.say_letter)
         self._on_up = on_up
         self._sayings: queue.SimpleQueue[Letter] = queue.SimpleQueue()
         self._bell = Bell()
@@ -106,16 +106,17 @@ class MqttPublisher:
         """The shift counters; retained, repeated at each connect."""
         self._say("counters", document, retain=True)
 
+    def say_letter(self, letter: Letter) -> None:
+        """Anything else; a retained one is repeated at each connect."""
+        self._sayings.put(letter)
+        self.wake()
+
     def say_event(self, document: Mapping[str, Any]) -> None:
         """Something happened. Kept until the broker has it, but only the newest 100 and not beyond a restart."""
         self._say("event", document, retain=False)
 
     def _say(self, topic: str, document: Mapping[str, Any], *, retain: bool) -> None:
-        self._say_later(Letter(topic=topic, payload=encoded(document), retain=retain))
-
-    def _say_later(self, letter: Letter) -> None:
-        self._sayings.put(letter)
-        self.wake()
+        self.say_letter(Letter(topic=topic, payload=encoded(document), retain=retain))
 
     def run(self, stopping: Event) -> None:
         """Connect and send until `stopping` is set; then deliver what is left, for at most two seconds.
@@ -224,9 +225,8 @@ class MqttPublisher:
                 self._refused(answer)
                 continue
             if answer.code >= REFUSED:
-                self._complain(
-                    letter.topic, f"refuses {self._prefix}/{letter.topic} ({answer.text}); check its access list"
-                )
+                topic = letter.topic if letter.elsewhere else f"{self._prefix}/{letter.topic}"
+                self._complain(letter.topic, f"refuses {topic} ({answer.text}); check its access list")
             elif letter.sequence:
                 self._accepted(answer)
             self._outbox.delivered(letter)
