@@ -35,8 +35,10 @@ from edge.metrics import Metrics
 from edge.notify import Notifier
 from edge.page import About, PageServer, StatusBoard, open_server
 from edge.sinks.archive import ImageArchive
+from edge.sinks.home_assistant import announcement
 from edge.sinks.journal import Journal
-from edge.sinks.mqtt import MqttPublisher
+from edge.sinks.mqtt import MqttPublisher, topic_prefix
+from edge.sinks.sparkplug import SparkplugView
 from edge.sources import open_source
 from edge.timed import TimedClassifier, TimedTracker
 from edge.tracking import open_tracker
@@ -95,6 +97,7 @@ class Daemon:
             )
             undo.callback(self.journal.close)
             self.publisher = self._publisher(config)
+            self.sparkplug = self._sparkplug(config, base)
             self.server = self._server(config, registry)
             if self.server is not None:
                 undo.callback(self.server.close)
@@ -135,6 +138,9 @@ class Daemon:
         if self.publisher is not None:
             publisher = self.publisher
             crew.start("mqtt", lambda: publisher.run(self._leaving))
+        if self.sparkplug is not None:
+            sparkplug = self.sparkplug
+            crew.start("sparkplug", lambda: sparkplug.run(self._leaving))
         if self.server is not None:
             server = self.server
             crew.start("page", lambda: server.run(self._leaving))
@@ -176,7 +182,19 @@ class Daemon:
     def _publisher(self, config: Config) -> MqttPublisher | None:
         if not config.mqtt.enabled:
             return None
-        return MqttPublisher(config.mqtt, config.station, self.journal, self._broker_changed)
+        publisher = MqttPublisher(config.mqtt, config.station, self.journal, self._broker_changed)
+        if config.home_assistant.enabled:
+            prefix = topic_prefix(config.mqtt.prefix, config.station)
+            publisher.say_letter(announcement(config.home_assistant, config.station, prefix, __version__))
+        return publisher
+
+    def _sparkplug(self, config: Config, base: Path) -> SparkplugView | None:
+        if not config.sparkplug.enabled:
+            return None
+        memory = base / f"{config.journal.path}.sparkplug"
+        return SparkplugView(
+            config.sparkplug, config.mqtt, config.station, self.journal, memory=memory, version=__version__
+        )
 
     def _server(self, config: Config, registry: CollectorRegistry) -> PageServer | None:
         if not config.http.enabled:
@@ -252,6 +270,8 @@ class Daemon:
             self.publisher.wake()
         else:
             self.journal.acknowledge(record.sequence)  # nobody waits for it, so it need not be kept for ever
+        if self.sparkplug is not None:
+            self.sparkplug.wake()
         self.board.decided(verdict, latency_s=latency_s, wall_s=decided.wall_s)
         self.metrics.parts(verdict.decision.value, verdict.label).inc()
         self.metrics.frame_to_verdict_seconds.observe(max(0.0, latency_s))
@@ -282,9 +302,7 @@ class Daemon:
         if up:
             log.warning("the encoder counts again")
         else:
-            log.error(
-                "the encoder is silent while parts pass: check its cable; no part is ejected until it counts"
-            )
+            log.error("the encoder is silent while parts pass: check its cable; no part is ejected until it counts")
         self._say(event="encoder_up" if up else "encoder_silent")
 
     def _say(self, **event: str) -> None:
@@ -331,10 +349,11 @@ class Daemon:
         notifier.status(f"{status['state']}, {parts['decided']} verdicts")
         state = {"line": status["state"], "simulated": status["simulated"], "model": status["model"]}
         counters = {"parts": parts["decided"]} | {key: parts[key] for key in ("pass", "reject", "review", "by_label")}
-        if self.publisher is not None and state != self._told_state:
-            self.publisher.say_state(state)
-        if self.publisher is not None and counters != self._told_counters:
-            self.publisher.say_counters(counters)
+        for view in (self.publisher, self.sparkplug):
+            if view is not None and state != self._told_state:
+                view.say_state(state)
+            if view is not None and counters != self._told_counters:
+                view.say_counters(counters)
         self._told_state, self._told_counters = state, counters
         while not self._damages.empty():
             detail = self._damages.get()

@@ -134,6 +134,24 @@ class Mqtt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sparkplug:
+    """A view for SCADA systems, over the same broker."""
+
+    enabled: bool = False
+    group: str = "{site}"
+    node: str = "{line}-{station}"
+    device: str = "inspection"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HomeAssistant:
+    """Announcement of the station to Home Assistant, over the same broker."""
+
+    enabled: bool = False
+    prefix: str = "homeassistant"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Journal:
     """Where verdicts are kept before anyone else sees them."""
 
@@ -219,6 +237,8 @@ class Config:
     tracking: Tracking = Tracking()
     model: Model = Model()
     mqtt: Mqtt = Mqtt()
+    sparkplug: Sparkplug = Sparkplug()
+    home_assistant: HomeAssistant = HomeAssistant()
     journal: Journal = Journal()
     reject: Reject = Reject()
     encoder: Encoder = Encoder()

@@ -61,15 +61,15 @@ class Connection:
         client_id: str,
         will: Letter,
         version: str,
-        commands: Sequence[str] = (),
+        heard: Sequence[str] = (),
     ) -> None:
-        """`commands`: what may be asked of us.
+        """`heard`: topics below the prefix on which others may ask something of us.
 
         Raises `edge.config.ConfigError` when the password or the TLS files cannot be used.
         """
         self._settings = settings
         self._prefix = prefix
-        self._commands = commands
+        self._heard = heard
         self._newest = VERSIONS[version] == paho.MQTTv5
         self.woken = False
         """The waker was heard by the latest `turn`; whoever gave it reads it empty."""
@@ -115,8 +115,8 @@ class Connection:
                 raise Lost("takes connections but does not answer; it may be frozen, restart it", other_version=True)
             self.turn(None, 0.1)
         self._client.on_log = None  # it costs time for every packet
-        if self._commands:
-            self._client.subscribe([(f"{self._prefix}/command/{each}", 1) for each in self._commands])
+        if self._heard:
+            self._client.subscribe([(f"{self._prefix}/{each}", 1) for each in self._heard])
 
     @property
     def room(self) -> int:
@@ -129,16 +129,23 @@ class Connection:
         return not self._on_way
 
     def send(self, letter: Letter) -> None:
-        """Put a letter on its way; the answer comes out of `turn`."""
-        topic, properties = f"{self._prefix}/{letter.topic}", self._properties(letter)
-        sent = self._client.publish(topic, letter.payload, qos=1, retain=letter.retain, properties=properties)
+        """Put a letter on its way; the answer comes out of `turn`, unless its QoS is 0."""
+        topic = letter.topic if letter.elsewhere else f"{self._prefix}/{letter.topic}"
+        properties = self._properties(letter)
+        sent = self._client.publish(topic, letter.payload, qos=letter.qos, retain=letter.retain, properties=properties)
         if sent.rc != OK:
             raise self._lost()
-        self._on_way[sent.mid] = letter, time.monotonic()
+        if letter.qos:
+            self._on_way[sent.mid] = letter, time.monotonic()
+
+    @property
+    def flushed(self) -> bool:
+        """What was sent has left for the network; nothing else limits letters of QoS 0."""
+        return not self._client.want_write()
 
     def _greeting(self) -> Properties | None:
         """Only who takes requests needs it, and a broker that knows no MQTT 5 may wait for ever over a property."""
-        if not (self._newest and self._commands):
+        if not (self._newest and self._heard):
             return None
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.MaximumPacketSize = LARGEST_BYTES
@@ -212,8 +219,10 @@ class Connection:
             self._limit = min(self._limit, getattr(properties, "ReceiveMaximum", self._limit))
 
     def _heard_puback(self, _client: Any, _data: Any, mid: int, reason: Any, _properties: Any) -> None:
-        letter, _ = self._on_way.pop(mid)
-        self._answers.append(Answer(letter=letter, code=reason.value, text=str(reason)))
+        """paho calls it for letters of QoS 0 as well, when they have left."""
+        if mid in self._on_way:
+            letter, _ = self._on_way.pop(mid)
+            self._answers.append(Answer(letter=letter, code=reason.value, text=str(reason)))
 
     def _heard_request(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
         """A retained one would be carried out again at every connect, so it is not heard at all."""

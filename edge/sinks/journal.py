@@ -217,8 +217,11 @@ class Journal:
 
     def pending(self, after: int, limit: int) -> list[Record]:
         """The next unacknowledged records above `after`, in order, at most `limit`."""
+        return self.since(max(after, self._acknowledged), limit)
+
+    def since(self, after: int, limit: int) -> list[Record]:
+        """The next records above `after`, in order, at most `limit`, acknowledged or not."""
         with self._tail_lock:
-            after = max(after, self._acknowledged)
             if after >= self._last:
                 return []
             known = self._tail.after(after, limit)

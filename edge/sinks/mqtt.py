@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import logging
 import queue
-import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from threading import Event
 from typing import Any, Protocol
 
 from edge import config
 from edge.domain import SinkDown
+from edge.sinks.bell import Bell
 from edge.sinks.commands import Command, Desk, Kept
 from edge.sinks.connection import VERSIONS, Answer, Connection
 from edge.sinks.credentials import login, tls_context
@@ -84,12 +83,10 @@ class MqttPublisher:
         self._where = f"broker {settings.host}:{settings.port}"
         self._journal = journal
         self._outbox = Outbox(journal)
-        self._desk = Desk(journal, commands, later=self._say_later)
+        self._desk = Desk(journal, commands, later=self.say_letter)
         self._on_up = on_up
         self._sayings: queue.SimpleQueue[Letter] = queue.SimpleQueue()
-        self._ear, self._bell = socket.socketpair()
-        self._ear.setblocking(False)
-        self._bell.setblocking(False)
+        self._bell = Bell()
         self._trouble = self._version = ""
         self._broken_off = 0
         self._since_s = 0.0
@@ -99,8 +96,7 @@ class MqttPublisher:
 
     def wake(self) -> None:
         """There is something new in the journal. Never blocks."""
-        with suppress(BlockingIOError):
-            self._bell.send(b"!")
+        self._bell.ring()
 
     def say_state(self, document: Mapping[str, Any]) -> None:
         """What belongs beside `"state": "online"`, which is added here; retained, repeated at each connect."""
@@ -110,16 +106,17 @@ class MqttPublisher:
         """The shift counters; retained, repeated at each connect."""
         self._say("counters", document, retain=True)
 
+    def say_letter(self, letter: Letter) -> None:
+        """Anything else; a retained one is repeated at each connect."""
+        self._sayings.put(letter)
+        self.wake()
+
     def say_event(self, document: Mapping[str, Any]) -> None:
         """Something happened. Kept until the broker has it, but only the newest 100 and not beyond a restart."""
         self._say("event", document, retain=False)
 
     def _say(self, topic: str, document: Mapping[str, Any], *, retain: bool) -> None:
-        self._say_later(Letter(topic=topic, payload=encoded(document), retain=retain))
-
-    def _say_later(self, letter: Letter) -> None:
-        self._sayings.put(letter)
-        self.wake()
+        self.say_letter(Letter(topic=topic, payload=encoded(document), retain=retain))
 
     def run(self, stopping: Event) -> None:
         """Connect and send until `stopping` is set; then deliver what is left, for at most two seconds.
@@ -145,7 +142,7 @@ class MqttPublisher:
     def _connect(self, stopping: Event) -> Connection:
         """The newest version that the broker accepts."""
         will = offline("connection lost")
-        commands = self._desk.names if self._settings.commands else ()
+        commands = [f"command/{each}" for each in self._desk.names] if self._settings.commands else []
         for version in VERSIONS:
             try:
                 connection = Connection(self._settings, self._prefix, self._client_id, will, version, commands)
@@ -197,14 +194,13 @@ class MqttPublisher:
             if connection.woken:
                 # Sent first and emptied second: every system call gives up the interpreter, which a busy thread
                 # then keeps for a while. What came before the emptying is looked for once more.
-                with suppress(BlockingIOError):
-                    self._ear.recv(4096)
+                self._bell.hush()
                 self._send(connection)
             self._settle()
         except SinkDown as error:
             self._complain("journal", f"{error}; sending waits")
             self._hold_until_s = time.monotonic() + HOLD_S
-        self._hear(connection.turn(self._ear, timeout_s))
+        self._hear(connection.turn(self._bell.ear, timeout_s))
         self._answer(connection)
 
     def _answer(self, connection: Connection) -> None:
@@ -229,9 +225,8 @@ class MqttPublisher:
                 self._refused(answer)
                 continue
             if answer.code >= REFUSED:
-                self._complain(
-                    letter.topic, f"refuses {self._prefix}/{letter.topic} ({answer.text}); check its access list"
-                )
+                topic = letter.topic if letter.elsewhere else f"{self._prefix}/{letter.topic}"
+                self._complain(letter.topic, f"refuses {topic} ({answer.text}); check its access list")
             elif letter.sequence:
                 self._accepted(answer)
             self._outbox.delivered(letter)

@@ -51,6 +51,9 @@ class Letter:
     """Of a verdict; 0 for everything else, and for verdicts that were asked for again."""
     correlation: bytes = b""
     """In a reply: what tells the asker, in MQTT 5, which request it belongs to."""
+    qos: int = 1
+    elsewhere: bool = False
+    """The topic is complete; otherwise it stands below the station's prefix."""
 
 
 class Outbox:
