@@ -73,10 +73,11 @@ class Foreground:
             size = image.shape[1] // 2, image.shape[0] // 2
             image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
         mask = cv2.threshold(self._model.apply(image), SHADOW_BELOW, 255, cv2.THRESH_BINARY)[1]
-        mask = cv2.morphologyEx(cv2.morphologyEx(mask, cv2.MORPH_OPEN, self._open), cv2.MORPH_CLOSE, self._close)
+        mask = cv2.morphologyEx(cv2.morphologyEx(mask, cv2.MORPH_CLOSE, self._close), cv2.MORPH_OPEN, self._open)
         contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-        found = [cv2.boundingRect(each) for each in contours if cv2.contourArea(each) >= self._least]
-        boxes = np.array([(x, y, x + width, y + height) for x, y, width, height in found], dtype=np.float64)
+        found = [cv2.boundingRect(each) for each in contours]
+        large = [(x, y, x + width, y + height) for x, y, width, height in found if width * height >= self._least]
+        boxes = np.array(large, dtype=np.float64)
         return boxes.reshape(-1, 4) * self._scale
 
 
