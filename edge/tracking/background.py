@@ -126,7 +126,7 @@ class EmptyBelt:
         useful = (empty > 16) & (seen < 250)
         if np.count_nonzero(useful) < FEW:
             return plane
-        gain = float(np.clip(_middle(empty[useful] / np.maximum(seen[useful], 1)), 0.3, 3.0))
+        gain = min(3.0, max(0.3, _middle(empty[useful] / np.maximum(seen[useful], 1))))
         return np.asarray(cv2.convertScaleAbs(plane, alpha=gain), dtype=np.uint8)
 
     def _refresh(self) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -53,8 +54,16 @@ class Blob:
 
     def moved(self, along: int) -> Blob:
         """The same shape farther along."""
-        center = self.center[0] + along, self.center[1]
-        return replace(self, left=self.left + along, right=self.right + along, center=center)
+        return Blob(
+            left=self.left + along,
+            top=self.top,
+            right=self.right + along,
+            bottom=self.bottom,
+            center=(self.center[0] + along, self.center[1]),
+            area=self.area,
+            thickness=self.thickness,
+            shape=self.shape,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +91,7 @@ class Group:
 
 def groups(evidence: Evidence, usual: Usual) -> list[Group]:
     """Every patch of evidence that is large enough to hold a part."""
-    mask = cv2.threshold(evidence, LITTLE, 255, cv2.THRESH_BINARY)[1].astype(np.uint8)
+    mask = cv2.compare(evidence, LITTLE, cv2.CMP_GT)
     contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     found = []
     for contour in contours:
@@ -94,19 +103,26 @@ def groups(evidence: Evidence, usual: Usual) -> list[Group]:
     return found
 
 
-def split(group: Group, evidence: Evidence, usual: Usual) -> list[Blob]:
-    """The parts in a group: what stands out as much as the clearest of it, then what is left over."""
+def filled(group: Group) -> Mask:
+    """The patch without holes, in its own rectangle."""
     left, top, right, bottom = group.rectangle
     inside: Mask = np.zeros((bottom - top, right - left), dtype=np.uint8)
     cv2.drawContours(inside, [group.contour], 0, 255, cv2.FILLED, offset=(-left, -top))
-    here = cv2.bitwise_and(evidence[top:bottom, left:right], evidence[top:bottom, left:right], mask=inside)
+    return inside
+
+
+def split(group: Group, evidence: Evidence, usual: Usual) -> list[Blob]:
+    """The parts in a group: what stands out as much as the clearest of it, then what is left over."""
+    left, top, right, bottom = group.rectangle
+    window = evidence[top:bottom, left:right]
+    here = cv2.bitwise_and(window, window, mask=filled(group))
     hole = usual.area if usual.settled else HOLE * evidence.size
     found: list[Blob] = []
     for _ in range(3):
-        level = float(here.max())
+        level = cv2.minMaxLoc(here)[1]
         if level < MUCH:
             break
-        strong = cv2.threshold(here, max(LITTLE, OWN * level), 255, cv2.THRESH_BINARY)[1].astype(np.uint8)
+        strong = np.asarray(cv2.compare(here, max(LITTLE, OWN * level), cv2.CMP_GT), dtype=np.uint8)
         solid = _solid(strong, hole, usual.thickness)
         for shape, x, y in _pieces(solid):
             found.extend(each for each in _cut(shape, left + x, top + y, usual) if _is_part(each, usual))
@@ -121,11 +137,11 @@ def _solid(strong: Mask, hole: float, thickness: float) -> Mask:
     grown = cv2.copyMakeBorder(strong, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     closed = cv2.morphologyEx(grown, cv2.MORPH_CLOSE, SQUARE)
     contours, tree = cv2.findContours(closed, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-    for index, contour in enumerate(contours):
-        if tree[0][index][3] >= 0 and cv2.contourArea(contour) <= hole:
-            cv2.drawContours(closed, contours, index, 255, cv2.FILLED)
-    side = max(3, round(THIN * thickness))
-    opened = cv2.morphologyEx(closed, cv2.MORPH_OPEN, np.ones((side, side), np.uint8))
+    if len(contours) > 1:
+        for index, parent in enumerate(tree[0, :, 3].tolist()):
+            if parent >= 0 and cv2.contourArea(contours[index]) <= hole:
+                cv2.drawContours(closed, contours, index, 255, cv2.FILLED)
+    opened = cv2.morphologyEx(closed, cv2.MORPH_OPEN, _square(max(3, round(THIN * thickness))))
     return np.ascontiguousarray(opened[1:-1, 1:-1], dtype=np.uint8)
 
 
@@ -133,18 +149,26 @@ def _pieces(solid: Mask) -> list[tuple[Mask, int, int]]:
     """Each connected piece as its own little mask, with the place of its corner."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(solid, connectivity=4)
     found: list[tuple[Mask, int, int]] = []
-    for each in range(1, count):
-        left, top, width, height = (int(stats[each][i]) for i in range(4))
-        own = labels[top : top + height, left : left + width] == each
-        found.append((own.astype(np.uint8) * np.uint8(255), left, top))
+    for each, (left, top, width, height, _) in enumerate(stats.tolist()):
+        if each == 0:
+            continue
+        window = np.s_[top : top + height, left : left + width]
+        # The only piece is all there is: no need to tell it from others.
+        own = solid[window] if count == 2 else cv2.compare(labels[window], each, cv2.CMP_EQ)
+        found.append((np.asarray(own, dtype=np.uint8), left, top))
     return found
+
+
+@lru_cache(maxsize=64)
+def _square(side: int) -> Mask:
+    return np.ones((side, side), np.uint8)
 
 
 def _cut(shape: Mask, left: int, top: int, usual: Usual) -> list[Blob]:
     """Cut a shape at its necks, unless that leaves something too small to be a part."""
     padded = np.asarray(cv2.copyMakeBorder(shape, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0), dtype=np.uint8)
     depth = np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, 3), dtype=np.float32)
-    whole = [_blob(shape, left, top, 2 * float(depth.max()))]
+    whole = [_blob(shape, left, top, 2 * cv2.minMaxLoc(depth)[1])]
     if usual.settled:
         if whole[0].area < LUMP * usual.area:
             return whole

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from edge.tracking.blobs import Blob, Group, Usual, groups, split
+from edge.tracking.blobs import CRUMB, Blob, Group, Usual, groups, split
 from edge.tracking.unrolled import Unrolled
 
 PROVEN = 6.0
@@ -15,6 +15,10 @@ FEWEST_LOOKS = 3
 LOOKED_AGAIN = (2, 6, 14, 30, 62)
 """A patch that seems unchanged is cut into parts anew after so many searches, for its evidence ripens."""
 NEIGHBOURS = tuple((along, across) for along in (0, -1, 1) for across in (0, -1, 1))
+CLAIMED = 0.4
+"""What lies on parts that were handed out with more than this share of it is one of those."""
+SCRAP = 0.7
+"""So much of the smallest part may a patch show beside what was handed out, and is still not worth cutting."""
 PATIENCE = 6
 """Looks for which a part may be out of sight before it counts as gone."""
 
@@ -61,9 +65,7 @@ class Sightings:
         old = [each for each in self.current if id(each) not in same]
         used: list[Sighting] = []
         for group in changed:
-            blobs = [blob.moved(-whole) for blob in split(group, self.unrolled.evidence, usual)]
-            fresh = [blob for blob in blobs if self.unrolled.claimed_share(blob) < 0.4]
-            taken = [self._continued(blob, old, used) for blob in fresh]
+            taken = [self._continued(blob, old, used) for blob in self._fresh(group, usual)]
             kept.append(_Known(rectangle=group.rectangle, whole=whole, sightings=taken, age=ages.get(id(group), 0)))
         self._known = kept
         seen = [each for known in kept for each in known.sightings]
@@ -77,6 +79,14 @@ class Sightings:
         self.current = [each for each in self.current if each is not sighting]
         for known in self._known:
             known.sightings = [each for each in known.sightings if each is not sighting]
+
+    def _fresh(self, group: Group, usual: Usual) -> list[Blob]:
+        """The parts in a patch that have not been handed out, in belt coordinates."""
+        # Cutting is costly, and most patches beyond the gate are wholly claimed: what is left of those is no part.
+        if self.unrolled.is_claimed(group, SCRAP * (1 - CLAIMED) * CRUMB * usual.area):
+            return []
+        blobs = [blob.moved(-self.unrolled.whole) for blob in split(group, self.unrolled.evidence, usual)]
+        return [blob for blob in blobs if self.unrolled.claimed_share(blob) < CLAIMED]
 
     def _compared(self, found: list[Group]) -> tuple[list[_Known], list[Group], dict[int, int]]:
         """Patches that look as they did, and those that do not."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.domain import Image
-from edge.tracking.blobs import Blob
+from edge.tracking.blobs import Blob, Group, filled
 
 MEMORY = 0.25
 """How much the newest look weighs: about four looks decide, so flicker and standing ghosts fade."""
@@ -63,10 +63,19 @@ class Unrolled:
         self._claims.append(blob)
         self._paint(blob)
 
+    def is_claimed(self, group: Group, spare: float) -> bool:
+        """Whether all but `spare` pixels of a patch (in places of the picture) lie on parts that were handed out."""
+        left, top, right, bottom = group.rectangle
+        shape = filled(group)
+        within = cv2.countNonZero(cv2.bitwise_and(self.claimed[top:bottom, left:right], shape))
+        return cv2.countNonZero(shape) - within < spare
+
     def claimed_share(self, blob: Blob) -> float:
         """How much of a blob lies on parts that have been handed out, 0 to 1."""
         window, shape = self._window(self.claimed, blob)
-        return float(cv2.countNonZero(window & shape)) / max(1, cv2.countNonZero(shape)) if shape.size else 0.0
+        if not shape.size:
+            return 0.0
+        return float(cv2.countNonZero(cv2.bitwise_and(window, shape))) / max(1, cv2.countNonZero(shape))
 
     def covered(self, blob: Blob) -> float:
         """How much of a blob still shows something or was handed out, 0 to 1."""

@@ -15,15 +15,20 @@ def square_crop(image: Image, box: Box, margin: float) -> Image:
 
     Gray or BGR uint8 as it comes. What lies beyond the picture repeats the picture's edge.
     """
+    return np.array(_square(image, box, margin), order="C")
+
+
+def _square(image: Image, box: Box, margin: float) -> Image:
+    """As `square_crop`, but part of the picture itself where that is possible."""
     side = max(1, round(max(box.width_px, box.height_px) * (1 + 2 * margin)))
     center_x, center_y = box.center_px
     left, top = round(center_x - side / 2), round(center_y - side / 2)
     height, width = image.shape[:2]
     if left >= 0 and top >= 0 and left + side <= width and top + side <= height:
-        return image[top : top + side, left : left + side].copy()
+        return image[top : top + side, left : left + side]
     columns = np.clip(np.arange(left, left + side), 0, width - 1)
     rows = np.clip(np.arange(top, top + side), 0, height - 1)
-    return np.ascontiguousarray(image[rows[0] : rows[-1] + 1][np.ix_(rows - rows[0], columns)])
+    return image[rows[0] : rows[-1] + 1][np.ix_(rows - rows[0], columns)]
 
 
 def best_views(looks: Sequence[tuple[float, Image, Box]], count: int, margin: float) -> tuple[View, ...]:
@@ -32,8 +37,8 @@ def best_views(looks: Sequence[tuple[float, Image, Box]], count: int, margin: fl
     Only looks that hold the whole part are taken, and of those the latest, which are nearest to the gate.
     """
     whole = [each for each in looks if _holds(each[1], each[2])][-2 * count :]
-    views = [View(crop=square_crop(image, box, margin), box=box, at_s=at_s) for at_s, image, box in whole]
-    return tuple(sorted(views, key=lambda view: -_sharpness(view.crop))[:count])
+    sharpest = sorted(whole, key=lambda each: -_sharpness(_square(each[1], each[2], margin)))[:count]
+    return tuple(View(crop=square_crop(image, box, margin), box=box, at_s=at_s) for at_s, image, box in sharpest)
 
 
 def _holds(image: Image, box: Box) -> bool:
@@ -45,4 +50,4 @@ def _holds(image: Image, box: Box) -> bool:
 def _sharpness(crop: Image) -> float:
     small = cv2.resize(crop, (48, 48), interpolation=cv2.INTER_AREA)
     gray = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY) if small.ndim == 3 else small
-    return float(cv2.Laplacian(gray, cv2.CV_32F).var())
+    return float(cv2.meanStdDev(cv2.Laplacian(gray, cv2.CV_16S))[1][0, 0])
