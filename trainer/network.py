@@ -42,9 +42,14 @@ def build(network: Network, shape: Input, good: int, defects: int) -> Any:
     # In the graph, so that the device's int8 input is simply the grey level minus 128.
     x = layers.Rescaling(1 / 32, offset=-3.0, name="normalise")(picture)
     x = _ds_cnn(x, network)
-    whole = layers.Dense(good, name="good")(layers.GlobalAveragePooling2D(name="mean")(x))
     places = layers.Conv2D(defects, 1, name="defect_map")(x)
-    logits = layers.Concatenate(name="logits")([whole, Peak(name="peak")(places)])
+    peak = Peak(name="peak")(places)
+    if network.good == "place":
+        # Nothing but the loudest places reaches the verdict: how a part as a whole was photographed cannot.
+        whole = layers.Dense(good, kernel_initializer=keras.initializers.Constant(-1.0), name="good")(peak)
+    else:
+        whole = layers.Dense(good, name="good")(layers.GlobalAveragePooling2D(name="mean")(x))
+    logits = layers.Concatenate(name="logits")([whole, peak])
     return keras.Model(picture, logits, name=network.kind)
 
 
