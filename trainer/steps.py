@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -258,7 +259,8 @@ def _network(run: Run, part: Part) -> Any:
     from trainer import network
 
     labels, good = classes_of(run)
-    model = network.build(run.recipe.network, run.recipe.input, len(good), len(labels) - len(good))
+    plain = dataclasses.replace(run.recipe.network, pretrained=False)
+    model = network.build(plain, run.recipe.input, len(good), len(labels) - len(good))
     try:
         model.load_weights(part.network)
     except (OSError, ValueError):
