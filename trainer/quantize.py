@@ -17,9 +17,6 @@ from trainer.limits import Steps
 from trainer.quiet import quiet
 from trainer.runtime import logits_of
 
-with quiet():
-    from tensorflow.lite.python import schema_py_generated as schema
-
 VARIANTS = ("float32", "float16", "dynamic_range", "int8_ptq")
 AWARE = "int8_qat"
 
@@ -81,7 +78,7 @@ def _all_int8(converter: Any) -> None:
 
 
 def check(content: bytes) -> tuple[Steps, Steps]:
-    """Input and output steps (of the logits) of a full-int8 file; raises `Refused` when it is not what the device takes."""
+    """Steps of a full-int8 file's input and logits; raises `Refused` when it is not what the device takes."""
     interpreter = Interpreter(model_content=content)
     (taken,), outputs = interpreter.get_input_details(), interpreter.get_output_details()
     given = logits_of(outputs)
@@ -100,15 +97,6 @@ def check(content: bytes) -> tuple[Steps, Steps]:
     if (steps[0].scale, steps[0].zero_point) != (1.0, -128):
         raise Refused(f"the converted model's input has {steps[0]}, not scale 1 and zero point -128")
     return steps[0], steps[1]
-
-
-def operations(content: bytes) -> dict[str, int]:
-    """The operations in a file with their versions, which decide how old a runtime may be."""
-    model = schema.Model.GetRootAsModel(content, 0)
-    names = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
-    codes = [model.OperatorCodes(index) for index in range(model.OperatorCodesLength())]
-    found = {names[max(each.BuiltinCode(), each.DeprecatedBuiltinCode())]: int(each.Version()) for each in codes}
-    return dict(sorted(found.items()))
 
 
 def representative_of(pictures: Image, wanted: Sequence[int], count: int, seed: int) -> Image:

@@ -56,10 +56,14 @@ class Model:
         whole = rows.dtype == np.int8
         return np.asarray((rows.astype(np.float32) - zero_point) * scale if whole else rows, dtype=np.float32)
 
-    def heat(self, picture: NDArray[np.uint8]) -> NDArray[np.float32] | None:
-        """The file's own defect map of one picture, `(rows, columns)`, the loudest defect per cell; None without one."""
-        if self._map is None:
-            return None
+    @property
+    def has_map(self) -> bool:
+        """Whether the file gives out its defect map."""
+        return self._map is not None
+
+    def heat(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The file's own defect map of one picture, `(rows, columns)`, loudest defect per cell."""
+        assert self._map is not None, "ask has_map first"
         self.raw(picture)
         rows = np.asarray(self._interpreter.get_tensor(self._map["index"])[0])
         scale, zero_point = self._map["quantization"]
