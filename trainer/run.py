@@ -115,6 +115,11 @@ class Part:
         """The file for the device."""
         return self.folder / f"{variant}.tflite"
 
+    @property
+    def edgetpu(self) -> Path:
+        """What Google's compiler made of the file that ships; missing where it is not installed."""
+        return self.folder / "int8_ptq_edgetpu.tflite"
+
     def pictures(self) -> Dataset:
         """The manifest with its split; raises `Refused`."""
         return dataset.restore(self.split, self.data)

@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from trainer import card, dataset, leakage, lint, measure, pack, report
+from trainer import card, dataset, gather, leakage, lint, measure, pack
 from trainer.augment import contact_sheet, seen
+from trainer.claims import CHOSEN, rate_text
 from trainer.errors import Refused
 from trainer.limits import columns, evidence
 from trainer.run import Part, Run, read_json, write, write_json
 
-CHOSEN = "int8_ptq"
 SPLITS = ("train", "validation", "test")
 REPRESENTATIVE = 200
 
@@ -145,7 +144,7 @@ def explain(run: Run) -> None:
 
 def write_report(run: Run) -> None:
     """The page for people."""
-    write(run.out / "report.html", _report(run))
+    write(run.out / "report.html", gather.report_of(run, *classes_of(run)))
     say(f"report: {run.out / 'report.html'}")
 
 
@@ -171,6 +170,7 @@ def pack_bundle(run: Run, shelf: Path | None) -> None:
     contents = pack.Contents(
         recipe=run.recipe,
         model=content,
+        edgetpu=part.edgetpu.read_bytes() if part.edgetpu.is_file() else None,
         labels=labels,
         good=good,
         input=spec,
@@ -181,10 +181,10 @@ def pack_bundle(run: Run, shelf: Path | None) -> None:
         runtime=runtime.NAME,
         kernels=runtime.KERNELS,
         operations=lint.look(content)["versions"],
-        reference=_reference(data, part.outputs(), spec, labels, good),
+        reference=gather.usual(data, part.outputs(), spec, labels, good),
         fingerprint=facts["fingerprint"],
-        metrics=_short(read_json(run.out / "metrics.json")),
-        report=_report(run),
+        metrics=gather.short(read_json(run.out / "metrics.json")),
+        report=gather.report_of(run, *classes_of(run)),
         card=card.build(run.recipe, labels, good, read_json(run.out / "metrics.json"), facts["fingerprint"]),
     )
     bundle = pack.pack(contents, run.out)
@@ -282,56 +282,11 @@ def _say_measured(part: Part, got: dict[str, Any], look_ups: dict[str, Any]) -> 
     at = got["at_limits"]
     say(
         f"measure {part.kind}, {CHOSEN}, {got['parts']} parts never trained on: "
-        f"balanced accuracy {got['balanced_accuracy']}, escapes {report.rate_text(got['escape_rate'])}, "
-        f"overkill {report.rate_text(got['overkill_rate'])}"
+        f"balanced accuracy {got['balanced_accuracy']}, escapes {rate_text(got['escape_rate'])}, "
+        f"overkill {rate_text(got['overkill_rate'])}"
     )
     say(
         f"  at the limits: escapes {at['escape_rate']['count']}, overkill {at['overkill_rate']['count']}, "
         f"review {at['review_rate']['count']}"
     )
     say("  without seeing defects: " + ", ".join(f"{k} {v['balanced_accuracy']}" for k, v in look_ups.items()))
-
-
-def _report(run: Run) -> str:
-    labels, good = classes_of(run)
-    part = run.part("grouped")
-    data, limits = part.pictures(), part.limits()
-    steps = evidence(part.outputs()[f"{CHOSEN}/test"], columns(labels, good))
-    counts = [
-        (label, *(len({p.part for p in data.of(split) if p.label == label}) for split in SPLITS)) for label in labels
-    ]
-    return report.build(
-        run.recipe,
-        read_json(run.out / "metrics.json"),
-        counts,
-        good,
-        measure.fuse(data.of("test"), steps, good),
-        limits,
-    )
-
-
-def _reference(
-    data: dataset.Dataset,
-    outputs: dict[str, NDArray[np.generic]],
-    spec: Any,
-    labels: Sequence[str],
-    good: Sequence[str],
-) -> dict[str, Any]:
-    """What good parts of the validation split look like, for the device to notice drift by."""
-    from trainer import fit
-
-    shown = fit.stack(data, "validation", spec)
-    fine = np.array([each.label in good for each in data.of("validation")], dtype=bool)
-    steps = evidence(outputs[f"{CHOSEN}/validation"], columns(labels, good))[fine]
-    flat = shown[fine].reshape(int(fine.sum()), -1).astype(np.float64)
-    signals = {"brightness": flat.mean(axis=1), "contrast": flat.std(axis=1), "evidence_steps": steps}
-    return {
-        "pictures": int(fine.sum()),
-        **{name: {"mean": round(float(v.mean()), 3), "std": round(float(v.std()), 3)} for name, v in signals.items()},
-    }
-
-
-def _short(metrics: dict[str, Any]) -> dict[str, Any]:
-    """The figures that travel in the manifest: those of the variant that travels."""
-    wanted = ("accuracy", "precision", "recall", "f1", "escape_rate", "overkill_rate", "at_limits", "parts", "pictures")
-    return {split: {key: got[key] for key in wanted} for split, got in metrics[CHOSEN].items()}

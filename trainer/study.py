@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from edge.bundle import InputSpec
 from trainer import baselines, curves, dataset, fit, lint, measure, other_runtime, quantize, reference, robustness
 from trainer.augment import Image, seen
+from trainer.claims import CHOSEN
 from trainer.dataset import Dataset
 from trainer.limits import Limits, choose, columns, evidence
+from trainer.pack import write_picture
 from trainer.recipe import Recipe
-from trainer.report import CHOSEN
 from trainer.run import Part, write_json
 from trainer.runtime import Model
 
@@ -62,6 +63,11 @@ def division(
     metrics["curves"][part.kind] = graphs(data, outputs[f"{CHOSEN}/test"], limits[CHOSEN], good, which, steps.scale)
     metrics["reference"][part.kind] = reference.assess(good_part(shown["train"], data, good), *tested, good)
     if part.kind == "grouped":
+        _write_difference(part, shown, data, good)
+        part.edgetpu.unlink(missing_ok=True)
+        compiled, metrics["edgetpu_compiler"] = lint.compiled(contents[CHOSEN])
+        if compiled is not None:
+            part.edgetpu.write_bytes(compiled)
         metrics |= endurance(models[CHOSEN], data, spec, limits[CHOSEN], good, which, recipe.seed)
         metrics |= files(contents, models, shown["test"])
 
@@ -120,6 +126,16 @@ def good_part(shown: Image, data: Dataset, good: Sequence[str]) -> reference.Ref
     """The mean good part of the training split; `shown` are its pictures."""
     fine = [picture for picture, each in zip(shown, data.of("train"), strict=True) if each.label in good]
     return reference.build(fine)
+
+
+def _write_difference(part: Part, shown: dict[str, Image], data: Dataset, good: Sequence[str]) -> None:
+    """Some test parts beside the mean good one: the good one that differs most, and the two worst defective ones."""
+    known = good_part(shown["train"], data, good)
+    scored = sorted(((known.score(picture), number) for number, picture in enumerate(shown["test"])), reverse=True)
+    fine = [number for _, number in scored if data.of("test")[number].label in good]
+    bad = [number for _, number in scored if data.of("test")[number].label not in good]
+    rows = [reference.side_by_side(known, shown["test"][number]) for number in [*bad[:2], *fine[:1]]]
+    write_picture(part.folder / "reference.png", np.vstack(rows))
 
 
 def files(contents: dict[str, bytes], models: dict[str, Model], shown: Image) -> Document:
