@@ -21,6 +21,7 @@ from trainer.dataset import Dataset, Picture, pixels
 from trainer.drawn import cells, flawed
 from trainer.measure import auroc
 from trainer.recipe import Recipe, Training
+from trainer.watch import Standing, Watch
 
 STEPS_AT_MOST = 60
 
@@ -39,25 +40,27 @@ def input_spec(recipe: Recipe) -> InputSpec:
     return InputSpec(height=recipe.input.height_px, width=recipe.input.width_px, channels=recipe.input.channels)
 
 
-def train(recipe: Recipe, data: Dataset, labels: Sequence[str], good: Sequence[str]) -> Trained:
+def train(
+    recipe: Recipe, data: Dataset, labels: Sequence[str], good: Sequence[str], watch: Watch | None = None
+) -> Trained:
     """Train the recipe's network on the split's `train`, keep the best by `validation`; float.
 
-    `labels` begin with the `good` ones.
+    `labels` begin with the `good` ones; `watch` is told of every epoch and knows where a killed training stopped.
     """
     settle(recipe.seed)
     how, counts = recipe.training, (len(good), len(labels) - len(good))
     if not how.coarse:
         model = network.build(recipe.network, recipe.input, *counts)
-        return _learn(model, recipe, _Lesson(recipe, data, labels, good), how)
+        return _learn(model, recipe, _Lesson(recipe, data, labels, good), how, stage="fine", watch=watch)
     small = _coarser(recipe)
-    first = _learn(
-        network.build(small.network, small.input, *counts), small, _Lesson(small, data, labels, good), small.training
-    )
+    begun, lesson = network.build(small.network, small.input, *counts), _Lesson(small, data, labels, good)
+    first = _learn(begun, small, lesson, small.training, stage="coarse", watch=watch)
     # Nothing in the network depends on the size of the picture, so that it goes on in full size where it stands.
     model = network.build(recipe.network, recipe.input, *counts)
     model.set_weights(first.model.get_weights())
     how = dataclasses.replace(how, learning_rate=0.5 * how.learning_rate)
-    second = _learn(model, recipe, _Lesson(recipe, data, labels, good), how, hard=True)
+    lesson = _Lesson(recipe, data, labels, good)
+    second = _learn(model, recipe, lesson, how, hard=True, stage="fine", watch=watch)
     return Trained(model=model, history=(*first.history, *second.history), seconds=first.seconds + second.seconds)
 
 
@@ -71,25 +74,46 @@ def _coarser(recipe: Recipe) -> Recipe:
     )
 
 
-def tune(recipe: Recipe, data: Dataset, labels: Sequence[str], good: Sequence[str], model: Any) -> Trained:
+def tune(
+    recipe: Recipe,
+    data: Dataset,
+    labels: Sequence[str],
+    good: Sequence[str],
+    model: Any,
+    watch: Watch | None = None,
+) -> Trained:
     """Go on training a network that `aware` has made, briefly and gently."""
     settle(recipe.seed)
     how = recipe.training
     gentle = dataclasses.replace(
         how, epochs=max(1, round(how.epochs * how.aware)), learning_rate=0.1 * how.learning_rate
     )
-    return _learn(model, recipe, _Lesson(recipe, data, labels, good), gentle, hard=True)
+    return _learn(model, recipe, _Lesson(recipe, data, labels, good), gentle, hard=True, stage="aware", watch=watch)
 
 
-def _learn(model: Any, recipe: Recipe, lesson: _Lesson, how: Training, *, hard: bool = False) -> Trained:
+def _learn(
+    model: Any,
+    recipe: Recipe,
+    lesson: _Lesson,
+    how: Training,
+    *,
+    stage: str,
+    watch: Watch | None = None,
+    hard: bool = False,
+) -> Trained:
     steps = how.steps or min(STEPS_AT_MOST, max(4, len(lesson.crops) // how.batch))
     rate = keras.optimizers.schedules.CosineDecay(how.learning_rate, how.epochs * steps, alpha=0.01)
-    update = _update_function(model, keras.optimizers.legacy.Adam(rate), lesson.deck.good, how)
+    optimizer = keras.optimizers.legacy.Adam(rate)
+    update = _update_function(model, optimizer, lesson.deck.good, how)
     sharpness = next(each for each in model.weights if "sharpness" in each.name)
 
     history: list[dict[str, float]] = []
     best, best_weights, began = -np.inf, model.get_weights(), time.perf_counter()
-    for epoch in range(how.epochs):
+    stopped = watch.resume(stage) if watch else None
+    if stopped is not None:
+        history, best, best_weights = list(stopped.history), stopped.best, stopped.best_weights
+        stopped.restore(model, optimizer, lesson.random)
+    for epoch in range(len(history), how.epochs):
         sharpness.assign(_sharpness(1.0 if hard else epoch / how.epochs))
         losses = [float(update(*_batch(lesson, recipe, defect_map(model).shape[1:3]))) for _ in range(steps)]
         loss = float(np.mean(losses))
@@ -99,6 +123,8 @@ def _learn(model: Any, recipe: Recipe, lesson: _Lesson, how: Training, *, hard: 
         if score >= best:
             best, best_weights = score, model.get_weights()
         _progress(epoch + 1, how.epochs, loss, score, time.perf_counter() - began)
+        if watch:
+            watch.epoch(stage, Standing.of(model, optimizer, lesson.random, history, best, best_weights))
     model.set_weights(best_weights)
     return Trained(model=model, history=tuple(history), seconds=time.perf_counter() - began)
 

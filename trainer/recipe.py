@@ -73,11 +73,14 @@ class Input:
 class Network:
     """Which network, and how large."""
 
-    kind: str = choice("ds_cnn", "ds_cnn")
+    kind: str = choice("ds_cnn", "ds_cnn", "plain_cnn", "mobilenet_v2_035")
+    """`plain_cnn` and `mobilenet_v2_035` are there to compare with; they have one size only."""
     blocks: int = number(4, 1, 8)
     width: int = number(16, 4, 128)
     good: str = choice("mean", "mean", "place")
     """Where good classes are read from: the picture as a whole, or the places that speak against them."""
+    pretrained: bool = True
+    """Start `mobilenet_v2_035` from weights learned on ImageNet, where they can be fetched."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,9 +177,22 @@ def parse(text: str, origin: str = "recipe") -> Recipe:
         mistakes.append(f"{origin}: split: validation and test leave less than a fifth of the parts to train on")
     if not mistakes and not _is_plain(recipe.name):
         mistakes.append(f"{origin}: name: is {recipe.name!r}; allowed: letters, digits, - _ . (it becomes a folder)")
+    mistakes += _at_odds(recipe, origin) if not mistakes else []
     if mistakes:
         raise BadRecipe(mistakes)
     return recipe
+
+
+def _at_odds(recipe: Recipe, origin: str) -> list[str]:
+    """Values that are allowed alone and not together."""
+    shape, said = recipe.input, []
+    if recipe.network.kind == "plain_cnn" and recipe.training.coarse:
+        said.append(f"{origin}: training.coarse: must be 0 with plain_cnn, whose dense layer has one size of picture")
+    if recipe.network.kind == "plain_cnn" and min(shape.height_px, shape.width_px) < 24:
+        said.append(f"{origin}: input: plain_cnn needs pictures of 24 px or more")
+    if recipe.network.kind == "mobilenet_v2_035" and min(shape.height_px, shape.width_px) < 32:
+        said.append(f"{origin}: input: mobilenet_v2_035 needs pictures of 32 px or more")
+    return said
 
 
 def dump(recipe: Recipe) -> str:
