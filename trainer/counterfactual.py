@@ -27,7 +27,11 @@ SURE = 97.0
 """Percentile of the loudest places on good parts above which a place is surely a flaw."""
 EDGE = 0.45
 """Share of its peak down to which a flaw reaches."""
-OFFERS = 16
+MARGIN = 7
+"""Pixels around a flaw that its patch holds: for its soft edge, and to see what lies beside it."""
+OFFERS = 32
+LIBERAL = 0.7
+"""Share of what is surely a flaw from which on a place is painted over: rather one too many than one left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +48,21 @@ class Usual:
 class Flaw:
     """One place on an unrolled part that differs too much."""
 
+    top: int
+    left: int
+    """Where its patch begins; a patch may run over the strip's end into its beginning."""
     mask: Mask
-    """Where it is, `(height, width)` of the strip, 0 to 1 with a soft edge."""
+    """The patch: what belongs to the flaw, 0 to 1 with a soft edge."""
     peak: float
     """How many times the usual it differs."""
+
+    def rows(self, drop: int = 0) -> slice:
+        """The patch's rows in a strip, moved down by `drop`."""
+        return slice(self.top + drop, self.top + drop + self.mask.shape[0])
+
+    def columns(self, width: int, turn: int = 0) -> NDArray[np.int64]:
+        """The patch's columns in a strip, turned by `turn`."""
+        return (self.left + turn + np.arange(self.mask.shape[1])) % width
 
 
 def usual(good: Sequence[Image]) -> Usual:
@@ -65,62 +80,93 @@ def flaws(strip: Image, level: Usual, share: float = 1.0) -> list[Flaw]:
     shift = int(np.argmin(loud.max(axis=0)))
     turned = np.roll(loud, -shift, axis=1)
     found = []
-    count, parts = cv2.connectedComponents((turned > EDGE * share * level.sure).astype(np.uint8))
-    for number in range(1, count):
+    _, parts = cv2.connectedComponents((turned > EDGE * share * level.sure).astype(np.uint8))
+    for number in np.unique(parts[turned >= share * level.sure]):
         inside = parts == number
-        peak = float(turned[inside].max())
-        if peak < share * level.sure:
-            continue
-        grown = cv2.dilate(inside.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7)))
-        soft = cv2.GaussianBlur(grown.astype(np.float32), (0, 0), 1.0)
-        found.append(Flaw(mask=np.asarray(np.roll(soft, shift, axis=1), dtype=np.float32), peak=peak))
+        down, across = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+        rows = slice(max(0, down[0] - MARGIN), min(height, down[-1] + 1 + MARGIN))
+        columns = slice(max(0, across[0] - MARGIN), min(width, across[-1] + 1 + MARGIN))
+        patch = cv2.dilate(
+            inside[rows, columns].astype(np.float32), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7))
+        )
+        mask = np.asarray(cv2.GaussianBlur(patch, (0, 0), 1.0), dtype=np.float32)
+        left = (int(columns.start) + shift) % width
+        found.append(Flaw(top=int(rows.start), left=left, mask=mask, peak=float(turned[inside].max())))
     return sorted(found, key=lambda each: -each.peak)
 
 
-def transplanted(
-    good: Image, donor: Image, taken: Sequence[Flaw], random: np.random.Generator
-) -> tuple[Image, Mask]:
+def transplanted(good: Image, donor: Image, taken: Sequence[Flaw], random: np.random.Generator) -> tuple[Image, Mask]:
     """The good strip with the donor's flaws at random angles of the same rows, and where they are."""
-    theirs = _difference(donor)
-    light, mine = _split(good)
+    theirs, (light, mine) = _difference(donor), _split(good)
+    height, width = good.shape
     where = np.zeros(good.shape, np.float32)
     for flaw in taken:
-        turn, mirrored, drop = int(random.integers(good.shape[1])), random.random() < 0.5, int(random.integers(-1, 2))
-        mask, change = _carried(flaw.mask, turn, mirrored, drop), _carried(theirs, turn, mirrored, drop)
-        mine = mine + mask * (change - mine)
-        where = np.maximum(where, mask)
+        step = slice(None, None, -1 if random.random() < 0.5 else 1)
+        drop = int(np.clip(random.integers(-1, 2), -flaw.top, height - flaw.top - flaw.mask.shape[0]))
+        here, there = flaw.columns(width, int(random.integers(width))), flaw.columns(width)
+        mask, change = flaw.mask[:, step], theirs[flaw.rows()][:, there[step]]
+        mine[flaw.rows(drop), here] += mask * (change - mine[flaw.rows(drop), here])
+        where[flaw.rows(drop), here] = np.maximum(where[flaw.rows(drop), here], mask)
     return _lit(light, mine), where
 
 
-def blank(good: Image, donor: Image, shapes: Sequence[Flaw], random: np.random.Generator) -> Image:
+def blank(good: Image, shapes: Sequence[Flaw], random: np.random.Generator) -> Image:
     """The good strip with places of the shapes of flaws swapped for others of its own: seams, but no flaw."""
     light, mine = _split(good)
+    width = good.shape[1]
     for flaw in shapes:
-        mask = _carried(flaw.mask, int(random.integers(good.shape[1])), False, 0)
-        other = np.roll(mine, int(random.integers(good.shape[1])), axis=1)
-        mine = mine + mask * (other - mine)
+        here, there = (flaw.columns(width, int(random.integers(width))) for _ in range(2))
+        mine[flaw.rows(), here] += flaw.mask * (mine[flaw.rows(), there] - mine[flaw.rows(), here])
     return _lit(light, mine)
+
+
+def covered(taken: Sequence[Flaw], shape: tuple[int, ...]) -> Mask:
+    """Where flaws are on a strip of this shape, 0 to 1."""
+    where = np.zeros(shape[:2], np.float32)
+    for flaw in taken:
+        columns = flaw.columns(shape[1])
+        where[flaw.rows(), columns] = np.maximum(where[flaw.rows(), columns], flaw.mask)
+    return where
 
 
 def healed(strip: Image, taken: Sequence[Flaw], random: np.random.Generator) -> Image | None:
     """The strip with these flaws painted over from the same rows; None where no clean place is left to take from."""
     light, mine = _split(strip)
-    spoilt = np.max([each.mask for each in taken], axis=0) if taken else np.zeros(strip.shape, np.float32)
+    width = strip.shape[1]
+    spoilt = covered(taken, strip.shape) > 0.02
     for flaw in taken:
-        inside = flaw.mask > 0.02
-        border = (cv2.dilate(inside.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0) & ~inside & (spoilt < 0.02)
-        best, least = None, np.inf
-        for turn in random.permutation(strip.shape[1])[:OFFERS]:
-            if np.roll(spoilt, turn, axis=1)[inside].max() > 0.02:
-                continue
-            offered = np.roll(mine, turn, axis=1)
-            off = float(np.abs(offered[border] - mine[border]).mean()) if border.any() else 0.0
-            if off < least:
-                best, least = offered, off
-        if best is None:
+        here, rows = flaw.columns(width), flaw.rows()
+        before = mine[rows, here]
+        rim = ~spoilt[rows, here]
+        turns = random.permutation(width)[:OFFERS]
+        free = [there for turn in turns if not spoilt[rows, there := flaw.columns(width, int(turn))].any()]
+        if not free:
             return None
-        mine = mine + flaw.mask * (best - mine)
+        off = [float(np.abs(mine[rows, there] - before)[rim].sum()) for there in free]
+        mine[rows, here] += flaw.mask * (mine[rows, free[int(np.argmin(off))]] - before)
     return _lit(light, mine)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """A defective part's two counterfactuals."""
+
+    healed: Image
+    transplanted: Image
+    levels: int
+    """How much the transplanted flaw changes the good part, in grey levels at its peak."""
+
+
+def pair(donor: Image, good: Sequence[Image], level: Usual, random: np.random.Generator) -> Pair | None:
+    """Heal a defective strip, and move its loudest flaw onto one of the good ones; None where no flaw is sure."""
+    maybe = flaws(donor, level, LIBERAL)
+    surely = [each for each in maybe if each.peak >= level.sure]
+    clean = healed(donor, maybe, random) if surely else None
+    if clean is None:
+        return None
+    whole = good[int(random.integers(len(good)))]
+    spoilt, _ = transplanted(whole, donor, surely[:1], random)
+    return Pair(healed=clean, transplanted=spoilt, levels=contrast(whole, spoilt))
 
 
 def contrast(before: Image, after: Image) -> int:
@@ -145,11 +191,3 @@ def _split(strip: Image) -> tuple[Floats, Floats]:
 
 def _lit(light: Floats, difference: Floats) -> Image:
     return np.asarray(np.clip(np.exp(light + difference) - ring.DARK + 0.5, 0, 255), dtype=np.uint8)
-
-
-def _carried(field: Floats, turn: int, mirrored: bool, drop: int) -> Floats:
-    moved = np.roll(field[:, ::-1] if mirrored else field, turn, axis=1)
-    if drop:
-        moved = np.roll(moved, drop, axis=0)
-        moved[0 if drop > 0 else -1] = 0
-    return np.asarray(moved, dtype=np.float32)

@@ -182,8 +182,13 @@ def restore(path: Path, root: Path) -> Dataset:
 
 def pixels(data: Dataset, pictures: Iterable[Picture], channels: int) -> list[NDArray[np.uint8]]:
     """Load pictures in full size, in order; raises `Refused` when one has vanished."""
+    return [readable(data.root, each.file, channels) for each in pictures]
+
+
+def readable(root: Path, file: str, channels: int) -> NDArray[np.uint8]:
+    """Load one picture in full size; raises `Refused` when it has vanished."""
     try:
-        return [readable_image(data.root / each.file, channels) for each in pictures]
+        return readable_image(root / file, channels)
     except ValueError as error:
         raise Refused(f"{error}; the data has changed since it was divided: start again with `run`") from None
 

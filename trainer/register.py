@@ -125,7 +125,7 @@ def _peaks(profile: NDArray[np.float64], reach: NDArray[np.float64]) -> list[int
     """Where the profile has an edge worth fitting, outermost first."""
     steep = np.abs(profile)
     inside = np.arange(1, len(steep) - 1)
-    allowed = (RIM_FROM <= reach[inside]) & (reach[inside] <= RIM_TO)
+    allowed = (reach[inside] >= RIM_FROM) & (reach[inside] <= RIM_TO)
     peak = allowed & (steep[inside] >= steep[inside - 1]) & (steep[inside] > steep[inside + 1])
     if not peak.any():
         return []

@@ -108,9 +108,18 @@ def straighten(image: Image, pose: Pose, ring: Ring, height: int, width: int) ->
     (a, b), (_, d) = pose.axes
     across = (reach * (a * cos + b * sin).astype(np.float32)[None, :] + np.float32(pose.center[0])).astype(np.float32)
     down = (reach * (b * cos + d * sin).astype(np.float32)[None, :] + np.float32(pose.center[1])).astype(np.float32)
-    return np.asarray(
-        cv2.remap(image, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), dtype=np.uint8
+    return np.asarray(cv2.remap(image, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), dtype=np.uint8)
+
+
+def point(pose: Pose, ring: Ring, angle: float, radius: float) -> tuple[float, float]:
+    """Where in the picture a place of the strip lies: `(x, y)` at an angle in radians and a radius in the ring's units."""
+    at = angle / (2 * np.pi) * ANGLES
+    near, far = (
+        float(np.interp(at, np.arange(ANGLES + 1), np.append(each, each[0]))) for each in (pose.near, pose.far)
     )
+    reach = near + (radius - 1) / ((ring.rim or 2.0) - 1) * (far - near)
+    x, y = pose.axes @ (reach * np.array([np.cos(angle), np.sin(angle)]))
+    return float(x) + pose.center[0], float(y) + pose.center[1]
 
 
 def even(strip: Image) -> Image:
@@ -156,9 +165,7 @@ def _table(height: int, columns: int, inner: float, outer: float) -> tuple[Float
 def _harmonics() -> tuple[Floats, Floats, NDArray[np.float64]]:
     """Cosine and sine of the angles, and the curves that an ellipse moved and tilted a little is made of."""
     angles = np.arange(ANGLES) * (2 * np.pi / ANGLES)
-    curves = np.stack(
-        [np.ones(ANGLES), np.cos(angles), np.sin(angles), np.cos(2 * angles), np.sin(2 * angles)], axis=1
-    )
+    curves = np.stack([np.ones(ANGLES), np.cos(angles), np.sin(angles), np.cos(2 * angles), np.sin(2 * angles)], axis=1)
     return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32), curves
 
 
@@ -221,7 +228,9 @@ def _ellipse(outline: Floats) -> tuple[float, tuple[float, float], NDArray[np.fl
     return share, center, axes
 
 
-def _matrix(box: tuple[tuple[float, float], tuple[float, float], float]) -> tuple[tuple[float, float], NDArray[np.float64]]:
+def _matrix(
+    box: tuple[tuple[float, float], tuple[float, float], float],
+) -> tuple[tuple[float, float], NDArray[np.float64]]:
     (x, y), (first, second), turn_deg = box
     turn = np.deg2rad(turn_deg)
     along = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
