@@ -69,6 +69,7 @@ def train(run: Run) -> None:
         trained = fit.train(run.recipe, part.pictures(), labels, good, watch)
         trained.model.save_weights(part.network)
         write_json(part.folder / "history.json", {"seconds": round(trained.seconds, 1), "epochs": trained.history})
+    shutil.rmtree(run.out / "checkpoints", ignore_errors=True)
 
 
 def quantize(run: Run) -> None:
@@ -94,6 +95,7 @@ def quantize(run: Run) -> None:
             content = quantize.convert_aware(tuned.model)
             part.converted(quantize.AWARE).write_bytes(content)
             say(f"quantize: {part.kind} {quantize.AWARE} {len(content) / 1000:.1f} kB")
+    shutil.rmtree(run.out / "checkpoints", ignore_errors=True)
 
 
 def measure_all(run: Run) -> None:
