@@ -23,7 +23,8 @@ from trainer.measure import auroc
 from trainer.recipe import Recipe, Training
 from trainer.watch import Standing, Watch
 
-STEPS_AT_MOST = 60
+STEPS_AT_LEAST, STEPS_AT_MOST = 24, 60
+"""Batches per epoch: a small set is seen often in an epoch, always in other variations; a large one in several."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +102,7 @@ def _learn(
     watch: Watch | None = None,
     hard: bool = False,
 ) -> Trained:
-    steps = how.steps or min(STEPS_AT_MOST, max(4, len(lesson.crops) // how.batch))
+    steps = how.steps or min(STEPS_AT_MOST, max(STEPS_AT_LEAST, len(lesson.crops) // how.batch))
     rate = keras.optimizers.schedules.CosineDecay(how.learning_rate, how.epochs * steps, alpha=0.01)
     optimizer = keras.optimizers.legacy.Adam(rate)
     update = _update_function(model, optimizer, lesson.deck.good, how)

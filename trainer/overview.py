@@ -43,7 +43,7 @@ def build(found: Overview) -> str:
     if doubtful:
         images = [_tile(found, name) for name in doubtful[:SHOWN]]
         names = ", ".join(doubtful[:SHOWN])
-        sheet = charts.picture(charts.sheet(images, 120, 7))
+        sheet = charts.picture(charts.sheet(images, 131, 7))
         sections += [("Labels to look at again", sheet + paragraph(DOUBTFUL, "quiet") + paragraph(names, "quiet"))]
     pairs = found.table[found.table["near_copy_of"] != ""]
     if len(pairs):
@@ -105,7 +105,7 @@ def _balance(found: Overview) -> str:
     parts = found.table.groupby("label")["part"].nunique()
     counts = found.findings["classes"]
     rows = [(label, float(count), f"{count} pictures, {parts[label]} parts") for label, count in counts.items()]
-    return f"<figure>{charts.bars(rows, width=520)}</figure>"
+    return f"<figure>{charts.bars(rows, width=500)}</figure>"
 
 
 def _sizes(found: Overview) -> str:
@@ -121,7 +121,7 @@ def _samples(found: Overview) -> str:
         step = max(1, len(files) // SHOWN)
         images = [_tile(found, name) for name in files[::step][:SHOWN]]
         color = "good" if label in found.good else ("bad" if found.good else "")
-        blocks.append(f'<p class="{color}">{escape(label)}</p>' + charts.picture(charts.sheet(images, 120, 7)))
+        blocks.append(f'<p class="{color}">{escape(label)}</p>' + charts.picture(charts.sheet(images, 131, 7)))
     return "".join(blocks)
 
 
@@ -164,8 +164,9 @@ def _means(found: Overview) -> str:
 def _copies(found: Overview, pairs: pd.DataFrame) -> str:
     few = pairs.iloc[:: max(1, len(pairs) // 4)].head(4)
     images = [_tile(found, name) for row in few.itertuples() for name in (row.near_copy_of, row.file)]
-    words = f"{len(pairs)} pictures show what another one shows, turned, mirrored or relit; four pairs of them."
-    return charts.picture(charts.sheet(images, 120, 8)) + paragraph(words, "quiet")
+    many = "1 picture shows" if len(pairs) == 1 else f"{len(pairs)} pictures show"
+    words = f"{many} what another one shows, turned, mirrored or relit; each beside the other."
+    return charts.picture(charts.sheet(images, 114, 8)) + paragraph(words, "quiet")
 
 
 def _tile(found: Overview, name: str) -> NDArray[np.uint8]:

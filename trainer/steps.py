@@ -15,7 +15,8 @@ from trainer import card, dataset, gather, leakage, lint, measure, pack
 from trainer.augment import contact_sheet, seen
 from trainer.claims import CHOSEN, rate_text
 from trainer.errors import Refused
-from trainer.limits import columns, evidence
+from trainer.limits import columns, evidence, middle
+from trainer.recipe import Recipe
 from trainer.run import Part, Run, read_json, write, write_json
 
 SPLITS = ("train", "validation", "test")
@@ -67,6 +68,7 @@ def train(run: Run) -> None:
         say(f"train: {run.recipe.network.kind}, split {part.kind}")
         watch = Watch(run.out / "checkpoints" / part.kind, run.out / "logs" / part.kind)
         trained = fit.train(run.recipe, part.pictures(), labels, good, watch)
+        _centre(trained.model, part.pictures(), run.recipe, labels, good)
         trained.model.save_weights(part.network)
         write_json(part.folder / "history.json", {"seconds": round(trained.seconds, 1), "epochs": trained.history})
     shutil.rmtree(run.out / "checkpoints", ignore_errors=True)
@@ -274,6 +276,20 @@ def _write_sheet(run: Run, part: Part) -> None:
 def _one_each(pictures: Sequence[dataset.Picture]) -> list[dataset.Picture]:
     """The first picture of every part."""
     return list({each.part: each for each in reversed(pictures)}.values())[::-1]
+
+
+def _centre(model: Any, data: dataset.Dataset, recipe: Recipe, labels: Sequence[str], good: Sequence[str]) -> None:
+    """Move the good classes' bias so that evidence 0 means even odds on validation parts.
+
+    Evidence of parts is what limits and the shown probability are made from; the loss cares for their order only.
+    """
+    from trainer import fit
+
+    logits = fit.predict(model, fit.stack(data, "validation", fit.input_spec(recipe)))
+    held = measure.fuse(data.of("validation"), evidence(logits, columns(labels, good)), good)
+    layer = model.get_layer("good")
+    kernel, bias = layer.get_weights()
+    layer.set_weights([kernel, bias + np.float32(middle(held.steps, held.defective))])
 
 
 def _file_name(text: str) -> str:
