@@ -44,18 +44,25 @@ def build(network: Network, shape: Input, good: int, defects: int) -> Any:
         case "plain_cnn":
             whole, places = _plain_cnn(picture, good, defects)
         case "mobilenet_v2_035":
-            whole, places = _judged(mobilenet.features(picture, network.pretrained), good, defects)
+            features = mobilenet.features(picture, network.pretrained)
+            whole, places = _judged(features, network.good, good, defects)
         case _:
             # In the graph, so that the device's int8 input is simply the grey level minus 128.
             x = layers.Rescaling(1 / 32, offset=-3.0, name="normalise")(picture)
-            whole, places = _judged(_ds_cnn(x, network), good, defects)
-    logits = layers.Concatenate(name="logits")([whole, Peak(name="peak")(places)])
+            whole, places = _judged(_ds_cnn(x, network), network.good, good, defects)
+    peak = Peak(name="peak")(places)
+    logits = layers.Concatenate(name="logits")([whole(peak), peak])
     return keras.Model(picture, logits, name=network.kind)
 
 
-def _judged(x: Any, good: int, defects: int) -> tuple[Any, Any]:
+def _judged(x: Any, read: str, good: int, defects: int) -> tuple[Any, Any]:
+    """What speaks for the good classes, asked with the peaks of the map, and the map."""
+    places = layers.Conv2D(defects, 1, name="defect_map")(x)
+    if read == "place":
+        # Nothing but the loudest places reaches the verdict: how a part as a whole was photographed cannot.
+        return layers.Dense(good, kernel_initializer=keras.initializers.Constant(-1.0), name="good"), places
     whole = layers.Dense(good, name="good")(layers.GlobalAveragePooling2D(name="mean")(x))
-    return whole, layers.Conv2D(defects, 1, name="defect_map")(x)
+    return lambda _: whole, places
 
 
 def _plain_cnn(x: Any, good: int, defects: int) -> tuple[Any, Any]:
@@ -70,7 +77,8 @@ def _plain_cnn(x: Any, good: int, defects: int) -> tuple[Any, Any]:
         x = layers.MaxPooling2D(2, name=f"block{block}_pool")(x)
     x = layers.Dense(64, activation="relu", name="dense")(layers.Flatten(name="flat")(x))
     spoken = layers.Dense(defects, name="defects")(layers.Dropout(0.2, name="dropout")(x))
-    return layers.Dense(good, name="good")(x), layers.Reshape((1, 1, defects), name="defect_map")(spoken)
+    whole = layers.Dense(good, name="good")(x)
+    return lambda _: whole, layers.Reshape((1, 1, defects), name="defect_map")(spoken)
 
 
 def _ds_cnn(x: Any, network: Network) -> Any:

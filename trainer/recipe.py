@@ -43,12 +43,30 @@ class Split:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ring:
+    """The ring that round parts are registered by; measured on the data when `inside` is empty."""
+
+    inside: str = choice("", "", "dark", "bright")
+    levels: tuple[float, ...] = ()
+    smallest: float = number(0.2, 0.02, 1.0)
+    """Smallest and largest radius, as shares of the picture's shorter side."""
+    largest: float = number(0.5, 0.02, 1.0)
+    rim: float = number(0.0, 0.0, 8.0)
+    rim_rises: bool = False
+    inner: float = number(0.15, 0.0, 8.0)
+    outer: float = number(1.08, 0.1, 8.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
-    """What the network sees."""
+    """What the network sees. Of a registered part `width_px` is the way around it."""
 
     height_px: int = number(96, 16, 1024)
     width_px: int = number(96, 16, 1024)
     channels: int = number(1, 1, 3)
+    registration: str = choice("auto", "auto", "none", "ring")
+    """How the part is found before it is judged; `auto` takes the ring when nearly every picture shows one."""
+    ring: Ring = Ring()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +77,8 @@ class Network:
     """`plain_cnn` and `mobilenet_v2_035` are there to compare with; they have one size only."""
     blocks: int = number(4, 1, 8)
     width: int = number(16, 4, 128)
+    good: str = choice("mean", "mean", "place")
+    """Where good classes are read from: the picture as a whole, or the places that speak against them."""
     pretrained: bool = True
     """Start `mobilenet_v2_035` from weights learned on ImageNet, where they can be fetched."""
 
@@ -78,6 +98,8 @@ class Augment:
     noise: float = number(5.0, 0.0, 50.0)
     drawn: float = number(0.3, 0.0, 0.9)
     """Share of the good pictures in a batch that get a drawn flaw, to be found where it was drawn."""
+    counterfactual: bool = True
+    """Move flaws between parts and paint them over while training, where parts are registered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,6 +252,10 @@ def _checked(each: dataclasses.Field[Any], hint: Any, value: Any) -> Any:
         return value
     if hint is str:
         return _word(each, value)
+    if hint == tuple[float, ...]:
+        if not isinstance(value, list) or not all(isinstance(each, int | float) for each in value):
+            raise ValueError(f"is {value!r}; allowed: a list of numbers")
+        return tuple(float(each) for each in value)
     if hint not in (int, float):
         return _words(value)
     low, high = each.metadata["low"], each.metadata["high"]

@@ -27,6 +27,8 @@ SLACK = 0.03
 FEWEST = 0.5
 """Share of the angles that must speak for an edge. Chips and burrs cover less."""
 WINDOW = 0.12
+FAINTEST = 1.0
+"""Grey levels per sample below which there is no edge at an angle."""
 WRAP_PX = 16
 """What follows the strip's end and precedes its beginning, so that a flaw at the seam is seen whole."""
 SIGMA_PX = 18.0
@@ -245,8 +247,8 @@ def _edge(slopes: Floats, at: float, sign: float, ring: Ring) -> tuple[Floats, f
     half = WINDOW * at
     first, last = int((at - half - 0.5) / STEP), int((at + half - 0.5) / STEP) + 1
     steepest = np.argmax(sign * slopes[:, first:last], axis=1)
+    clear = np.take_along_axis(sign * slopes, first + steepest[:, None], axis=1)[:, 0] >= FAINTEST
     radii = 0.5 + STEP * (first + steepest)
-    weights = np.ones(ANGLES)
     off = np.zeros(ANGLES)
     middle = np.median(radii)
     weights = (np.abs(radii - middle) < 2 * SLACK * at).astype(np.float64) + 1e-3
@@ -255,4 +257,4 @@ def _edge(slopes: Floats, at: float, sign: float, ring: Ring) -> tuple[Floats, f
         fitted = curves @ np.linalg.solve(pulled.T @ curves + 1e-6 * np.eye(5), pulled.T @ radii)
         off = np.abs(radii - fitted)
         weights = np.maximum(1 - (off / (1.5 * SLACK * at)) ** 2, 0) ** 2 + 1e-4
-    return fitted.astype(np.float32), float((off < SLACK * at).mean())
+    return fitted.astype(np.float32), float((clear & (off < SLACK * at)).mean())
