@@ -12,28 +12,31 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from queue import SimpleQueue
 from threading import Event, current_thread, main_thread
 
 from prometheus_client import CollectorRegistry
 
 from edge import __version__
 from edge.assembly import build_classifier, build_judge, build_speaker, live_encoder, open_bundle
+from edge.belt.witness import UNSEEN
 from edge.bundle import Bundle
 from edge.capture import Capture
 from edge.config import ClipSource, Config, PicameraSource
 from edge.crew import Crew
 from edge.delivery import Decided, Delivery
 from edge.domain import Frame, Part, Source, Verdict
+from edge.haste import Haste
 from edge.line import Line
+from edge.machine import Machine
 from edge.mailbox import Mailbox
-from edge.message import Record, Speaker
+from edge.message import Record, Speaker, iso
 from edge.metrics import Metrics
 from edge.notify import Notifier
 from edge.page import About, PageServer, StatusBoard, open_server
 from edge.sinks.archive import ImageArchive
 from edge.sinks.journal import Journal
 from edge.sinks.mqtt import MqttPublisher
-from edge.sinks.reject import RejectOutput
 from edge.sources import open_source
 from edge.timed import TimedClassifier, TimedTracker
 from edge.tracking import open_tracker
@@ -78,17 +81,25 @@ class Daemon:
         self._crew = Crew()
         self._mailbox: Mailbox[Frame] = Mailbox(MAILBOX_FRAMES)
         self._delivered, self._leaving = Event(), Event()
+        self._encoder_up = True
         self._inspected = 0
+        self._damages: SimpleQueue[str] = SimpleQueue()
         self._told_state: dict[str, object] = {}
         self._told_counters: dict[str, object] = {}
         with ExitStack() as undo:
-            self.journal = Journal(base / config.journal.path, config.journal.keep_days, config.journal.keep_mb)
+            self.journal = Journal(
+                base / config.journal.path,
+                config.journal.keep_days,
+                config.journal.keep_mb,
+                on_damage=lambda detail: self._damages.put(detail),
+            )
             undo.callback(self.journal.close)
             self.publisher = self._publisher(config)
             self.server = self._server(config, registry)
             if self.server is not None:
                 undo.callback(self.server.close)
-            self.reject = self._reject(config)
+            self.machine = self._machine(config)
+            undo.callback(self.machine.close)
             self.archive = (
                 ImageArchive(config.archive, base / config.archive.folder) if config.archive.enabled else None
             )
@@ -97,7 +108,7 @@ class Daemon:
         self._observe_outbox()
         frames = self.metrics.frames(config.station.station)
         self._capture = Capture(
-            self._open_frames,
+            lambda: self.machine.opened(self._open_frames()),
             self._mailbox,
             on_up=self._camera_changed,
             on_frame=lambda _: frames.inc(),
@@ -109,6 +120,7 @@ class Daemon:
             live_encoder(speaker, config),
             on_committed=self._committed,
             on_journal=self._journal_changed,
+            on_unkept=lambda verdict: self._work_gate(verdict, committed=False),
         )
 
     def run(self, notifier: Notifier) -> int:
@@ -129,9 +141,8 @@ class Daemon:
         if self.archive is not None:
             archive = self.archive
             crew.start("archive", lambda: archive.run(self._leaving))
-        if self.reject is not None:
-            reject = self.reject
-            crew.start("reject", lambda: reject.run(self._leaving))
+        if self.machine.reject is not None:
+            crew.start("reject", lambda: self.machine.run(self._leaving))
         crew.start("inspect", self._inspect)
         crew.start("capture", lambda: self._capture.run(crew.stopping))
         self._watch(notifier)
@@ -147,14 +158,18 @@ class Daemon:
         metrics.build(__version__)
         self.board.model(**named, backend=classifier.backend)
         self.board.golden(True)
+        haste = Haste(config.model.hurry_s, config.model.deadline_s, eject_s=self.machine.eject_s)
         timed = TimedClassifier(
-            classifier, metrics.inference(bundle.slot, classifier.backend), metrics.stage("classify")
+            classifier, metrics.inference(bundle.slot, classifier.backend), metrics.stage("classify"), haste.took
         )
-        tracker = TimedTracker(open_tracker(config.tracking), metrics.stage("track"))
-        return Line(tracker, timed, build_judge(bundle), self._seen)
+        tracker = self.machine.followed(TimedTracker(open_tracker(config.tracking), metrics.stage("track")))
+        return Line(tracker, timed, build_judge(bundle), self._seen, budget=haste, witness=self.machine.witness)
 
     def _seen(self, part: Part) -> None:
         self.board.seen(part)
+        self.machine.seen(part)
+        if part.reason == UNSEEN:
+            self._disputed("eye", part)
         if self.archive is not None:
             self.archive.seen(part)
 
@@ -166,12 +181,16 @@ class Daemon:
     def _server(self, config: Config, registry: CollectorRegistry) -> PageServer | None:
         if not config.http.enabled:
             return None
-        return open_server(self.board, registry, config.http.host, config.http.port)
+        names = [name.strip() for name in config.http.names.split(",") if name.strip()]
+        return open_server(self.board, registry, config.http.host, config.http.port, names)
 
-    def _reject(self, config: Config) -> RejectOutput | None:
-        if not config.reject.enabled:
-            return None
-        return RejectOutput(config.reject, on_late=lambda _: self.metrics.verdicts_late.inc())
+    def _machine(self, config: Config) -> Machine:
+        return Machine(
+            config,
+            on_late=self._late,
+            on_unwitnessed=lambda part: self._disputed("camera", part),
+            on_encoder=self._encoder_changed,
+        )
 
     def _observe_outbox(self) -> None:
         self.board.journal(True)
@@ -179,6 +198,8 @@ class Daemon:
         self.metrics.outbox_pending.set_function(lambda: self.journal.backlog()[0])
         self.metrics.outbox_oldest_seconds.set_function(lambda: self.journal.backlog()[1])
         self.metrics.frame_age_seconds.set_function(self.board.frame_age_s)
+        if self._config.encoder.kind == "gpio":
+            self.metrics.encoder_up.set_function(lambda: float(self._encoder_up))
 
     def _listen_to_signals(self) -> None:
         if current_thread() is not main_thread():
@@ -195,14 +216,24 @@ class Daemon:
                 if frame is None:
                     continue
                 verdicts = line.inspect(frame)
-                self.board.frame(frame, line.tracker.outlines, line.tracker.entered)
-                self.metrics.entered(line.tracker.entered)
+                self.machine.looked(frame)
+                self.board.frame(frame, line.tracker.outlines, line.entered)
+                self.metrics.entered(line.entered)
                 for verdict in verdicts:
-                    self._work_gate(verdict, committed=False)
-                    self._delivery.give(Decided(verdict=verdict, steady_s=time.monotonic(), wall_s=time.time()))
+                    self._work_gate(self._delivery.give(self._decided(verdict)), committed=False)
                 self._inspected += 1
         finally:
             self._delivery.close()
+
+    def _decided(self, verdict: Verdict) -> Decided:
+        forecast = self.machine.forecast(verdict)
+        return Decided(
+            verdict=verdict,
+            steady_s=time.monotonic(),
+            wall_s=time.time(),
+            eject_s=forecast.at_s,
+            late=forecast.late,
+        )
 
     def _deliver(self) -> None:
         try:
@@ -229,8 +260,36 @@ class Daemon:
 
     def _work_gate(self, verdict: Verdict, *, committed: bool) -> None:
         """A reject does not wait for the disk; a pass is vouched for only when its verdict is kept."""
-        if self.reject is not None and committed == (self._config.reject.drives == "pass"):
-            self.reject.give(verdict)
+        if self.machine.reject is not None and committed == (self._config.reject.drives == "pass"):
+            self.machine.reject.give(verdict)
+
+    def _late(self, verdict: Verdict, why: str) -> None:
+        """In the reject gate's thread: a part could not be treated as its verdict says."""
+        self.metrics.verdicts_late.inc()
+        self.board.late()
+        at_s = time.time() - (time.monotonic() - verdict.captured_at_s)
+        self._say(event="late", decision=verdict.decision.value, captured_at=iso(at_s), detail=why)
+
+    def _disputed(self, seen_by: str, part: Part) -> None:
+        """Camera and photo-eye do not agree about a part."""
+        self.metrics.parts_disputed(seen_by).inc()
+        log.warning("part %d was seen by the %s only", part.number, seen_by)
+        at_s = time.time() - (time.monotonic() - part.at_s)
+        self._say(event="part_disputed", seen_by=seen_by, captured_at=iso(at_s))
+
+    def _encoder_changed(self, up: bool) -> None:
+        self._encoder_up = up
+        if up:
+            log.warning("the encoder counts again")
+        else:
+            log.error(
+                "the encoder is silent while parts pass: check its cable; no part is ejected until it counts"
+            )
+        self._say(event="encoder_up" if up else "encoder_silent")
+
+    def _say(self, **event: str) -> None:
+        if self.publisher is not None:
+            self.publisher.say_event(event)
 
     def _dropped(self, reason: str, count: int) -> None:
         self.board.dropped(reason, count)
@@ -242,10 +301,11 @@ class Daemon:
         if self.publisher is not None:
             self.publisher.say_event({"event": "camera_up" if up else "camera_lost"})
 
-    def _journal_changed(self, writes: bool) -> None:
-        self.board.journal(writes)
+    def _journal_changed(self, trouble: str) -> None:
+        self.board.journal(not trouble)
         if self.publisher is not None:
-            self.publisher.say_event({"event": "journal_writes" if writes else "journal_down"})
+            document = {"event": "journal_down", "detail": trouble} if trouble else {"event": "journal_writes"}
+            self.publisher.say_event(document)
 
     def _broker_changed(self, up: bool) -> None:
         self.board.broker(up)
@@ -256,18 +316,13 @@ class Daemon:
         notifier.ready("waiting for the first frame")
         inspected, tidied_s = -1, time.monotonic()
         while not (self._delivered.is_set() or self._crew.stopping.wait(TICK_S)):
-            if self._inspected != inspected or self._capture.looking or self._is_silence_fine():
+            if self._inspected != inspected or self._capture.looking or _is_triggered(self._config):
                 inspected = self._inspected
                 notifier.alive()
             self._tell(notifier)
             if time.monotonic() - tidied_s > PRUNE_EVERY_S:
                 self.journal.prune(time.time())
                 tidied_s = time.monotonic()
-
-    def _is_silence_fine(self) -> bool:
-        """A camera that waits for a trigger sends nothing while no part comes."""
-        source = self._config.source.chosen
-        return isinstance(source, PicameraSource) and source.triggered
 
     def _tell(self, notifier: Notifier) -> None:
         """One line for `systemctl status`; state and counters for subscribers, which say what changed."""
@@ -281,6 +336,10 @@ class Daemon:
         if self.publisher is not None and counters != self._told_counters:
             self.publisher.say_counters(counters)
         self._told_state, self._told_counters = state, counters
+        while not self._damages.empty():
+            detail = self._damages.get()
+            if self.publisher is not None:
+                self.publisher.say_event({"event": "journal_damaged", "detail": detail})
 
     def _stop(self, notifier: Notifier) -> int:
         """The same way as the end of the input: the source ends, everything drains, survivors are named."""
@@ -292,11 +351,18 @@ class Daemon:
         self._leaving.set()
         survivors = self._crew.join(STOP_DEADLINE_S / 2)
         self.journal.close()
+        self.machine.close()
         if survivors:
             log.error("these threads did not stop in time: %s", ", ".join(survivors))
         if self._crew.failure is not None:
             raise self._crew.failure.error
         return 1 if survivors else 0
+
+
+def _is_triggered(config: Config) -> bool:
+    """A camera that waits for a trigger sends nothing while no part comes."""
+    source = config.source.chosen
+    return isinstance(source, PicameraSource) and source.triggered
 
 
 def _about(config: Config, speaker: Speaker) -> About:
@@ -308,6 +374,7 @@ def _about(config: Config, speaker: Speaker) -> About:
         version=__version__,
         simulated=speaker.simulated,
         mqtt=config.mqtt.enabled,
+        waits=_is_triggered(config),
         direction=config.tracking.direction,
         gate=config.tracking.gate,
     )

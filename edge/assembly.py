@@ -16,7 +16,6 @@ from edge.judge import Judge
 from edge.line import Line
 from edge.message import Record, Speaker, Times, encode, live_part_id, replay_part_id
 from edge.sinks.archive import picture_name
-from edge.sinks.reject import eject_at_s
 from edge.tracking import open_tracker
 
 
@@ -81,12 +80,11 @@ def live_encoder(speaker: Speaker, config: Config) -> Callable[[Decided, int], R
     def encoded(decided: Decided, sequence: int) -> Record:
         verdict = decided.verdict
         captured_s = decided.wall_s - (decided.steady_s - verdict.captured_at_s)
-        travel_s = eject_at_s(config.reject, verdict) - verdict.captured_at_s if config.reject.enabled else None
         times = Times(
             captured_s=captured_s,
             decided_s=decided.wall_s,
-            eject_s=None if travel_s is None else captured_s + travel_s,
-            late=travel_s is not None and decided.wall_s > captured_s + travel_s,
+            eject_s=None if decided.eject_s is None else captured_s + decided.eject_s - verdict.captured_at_s,
+            late=decided.late,
             synchronized=clock.is_synchronized(),
         )
         part_id = live_part_id()

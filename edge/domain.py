@@ -77,6 +77,8 @@ class Part:
     """Why it cannot be judged by its views; a part with a reason becomes REVIEW."""
     speed_px_s: float = 0.0
     """Belt speed at the crossing, along the direction of travel."""
+    ahead_px: float = 0.0
+    """At `at_s` it still had so far to go to the gate, where it was never seen to arrive."""
     center_px: tuple[float, float] = (0.0, 0.0)
     """Where its centre was, `(x, y)`, in the frame that settled the crossing."""
 
@@ -146,6 +148,17 @@ class Tracker(Protocol):
     @property
     def outlines(self) -> tuple[Box, ...]:
         """Where parts are in the latest frame, for people to look at."""
+
+    @property
+    def travelled(self) -> tuple[tuple[float, float], ...]:
+        """How far the belt had come, `(at_s, px)`, in each frame that the latest update went through.
+
+        Pixels of the full picture along the travel, falling when the belt runs back; nothing while that is unknown.
+        """
+
+    @property
+    def speed_px_s(self) -> float:
+        """The belt's usual speed; 0 until it is known."""
 
 
 class Classifier(Protocol):

@@ -8,36 +8,96 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Protocol
 
 from edge.domain import Classifier, Frame, ModelFailed, Part, Tracker, Verdict
 from edge.judge import Judge
 
 log = logging.getLogger(__name__)
 
+NO_TIME = "no time was left to judge it"
+
+
+class Budget(Protocol):
+    """Who knows the time: how many views of a part may be judged, `waiting` parts of its frame being left."""
+
+    def views(self, part: Part, frame: Frame, waiting: int) -> int:
+        """0 when even one would come too late."""
+
+    def in_time(self, part: Part) -> bool:
+        """Whether a verdict now comes before the part's deadline."""
+
+
+class Witness(Protocol):
+    """Who counts parts beside the camera."""
+
+    def settled(self, part: Part) -> None:
+        """The camera settled this one."""
+
+    def unseen(self, now_s: float) -> list[Part]:
+        """Parts that the camera should have settled by this frame's time, and did not."""
+
 
 class Line:
-    """One station. `seen` is told of every settled part before it is judged; a collector of pictures sits there."""
+    """One station. `seen` is told of every settled part before any of its frame is judged; a collector of pictures
+    sits there. Without a budget every view is judged, without a witness every part is the tracker's."""
 
     def __init__(
-        self, tracker: Tracker, classifier: Classifier, judge: Judge, seen: Callable[[Part], None] | None = None
+        self,
+        tracker: Tracker,
+        classifier: Classifier,
+        judge: Judge,
+        seen: Callable[[Part], None] | None = None,
+        *,
+        budget: Budget | None = None,
+        witness: Witness | None = None,
     ) -> None:
         self.tracker = tracker
         self.classifier = classifier
         self.judge = judge
         self.seen = seen
+        self.budget = budget
+        self.witness = witness
+        self._settled = self._unseen = 0
+
+    @property
+    def entered(self) -> int:
+        """Parts noticed so far, by the tracker or by the witness alone."""
+        return self.tracker.entered + self._unseen
 
     def inspect(self, frame: Frame) -> list[Verdict]:
         """Take one frame; give one verdict for each part that it settled."""
-        return [self._judged(part) for part in self.tracker.update(frame)]
-
-    def _judged(self, part: Part) -> Verdict:
+        parts = [self._numbered(part) for part in self._settled_by(frame)]
         if self.seen is not None:
-            self.seen(part)
+            for part in parts:
+                self.seen(part)
+        return [self._judged(part, frame, len(parts) - place) for place, part in enumerate(parts)]
+
+    def _settled_by(self, frame: Frame) -> list[Part]:
+        parts = self.tracker.update(frame)
+        if self.witness is None:
+            return parts
+        for part in parts:
+            self.witness.settled(part)
+        unseen = self.witness.unseen(frame.at_s)
+        self._unseen += len(unseen)
+        return parts + unseen
+
+    def _numbered(self, part: Part) -> Part:
+        self._settled += 1
+        return replace(part, number=self._settled)
+
+    def _judged(self, part: Part, frame: Frame, waiting: int) -> Verdict:
         if not part.views:
             return self.judge.decide(part, None)
+        count = len(part.views) if self.budget is None else self.budget.views(part, frame, waiting)
+        if count == 0:
+            return self.judge.decide(replace(part, reason=part.reason or NO_TIME), None)
         try:
-            scores = self.classifier.scores([view.crop for view in part.views])
+            scores = self.classifier.scores([view.crop for view in part.views[:count]])
         except ModelFailed as error:
             log.error("part %d goes to review: %s", part.number, error)
             return self.judge.decide(replace(part, reason="the model did not answer"), None)
+        if self.budget is not None and not self.budget.in_time(part):
+            part = replace(part, reason=part.reason or NO_TIME)
         return self.judge.decide(part, scores)

@@ -70,10 +70,10 @@ def encode(
         "views": verdict.views,
         "model": {"name": speaker.model_name, "version": speaker.model_version, "hash8": speaker.model_hash8},
         "recipe": speaker.recipe,
-        "captured_at": _iso(times.captured_s),
-        "decided_at": _iso(times.decided_s),
+        "captured_at": iso(times.captured_s),
+        "decided_at": iso(times.decided_s),
         "latency_ms": round((times.decided_s - times.captured_s) * 1000, 1),
-        "eject_at": None if times.eject_s is None else _iso(times.eject_s),
+        "eject_at": None if times.eject_s is None else iso(times.eject_s),
         "late": times.late,
         "replayed": False,
         "simulated": speaker.simulated,
@@ -102,6 +102,7 @@ def replay_part_id(speaker: Speaker, sequence: int) -> uuid.UUID:
     return uuid.uuid5(EPOCH_NAMESPACE, f"{speaker.site}/{speaker.line}/{speaker.station}/{sequence}")
 
 
-def _iso(at_s: float) -> str:
+def iso(at_s: float) -> str:
+    """A moment, seconds since 1970, as every payload writes it: UTC, to the millisecond."""
     moment = datetime.fromtimestamp(round(at_s, 3), UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

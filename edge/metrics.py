@@ -92,8 +92,10 @@ class Metrics:
         "_model_info",
         "_model_swaps",
         "_parts",
+        "_parts_disputed",
         "_stage",
         "drift_score",
+        "encoder_up",
         "frame_age_seconds",
         "frame_to_verdict_seconds",
         "mqtt_up",
@@ -157,6 +159,19 @@ class Metrics:
             "linegate_verdicts_late_total",
             "Verdicts that fell after the part had reached the ejector.",
             registry=registry,
+        )
+        self._parts_disputed = Counter(
+            "linegate_parts_disputed_total",
+            "Parts that only one of photo-eye and camera saw.",
+            ["seen_by"],
+            registry=registry,
+        )
+        for seen_by in ("camera", "eye"):
+            self._parts_disputed.labels(seen_by)
+        self.encoder_up = Computed(
+            registry,
+            "linegate_encoder_up",
+            "1 while the encoder counts, 0 while it is silent though parts pass.",
         )
         self.frame_to_verdict_seconds = Histogram(
             "linegate_frame_to_verdict_seconds",
@@ -232,6 +247,10 @@ class Metrics:
     def model_swaps(self, result: str) -> Counter:
         """Changes of the live model with one result: `flashed`, `rolled_back` or `refused`."""
         return self._model_swaps.labels(result)
+
+    def parts_disputed(self, seen_by: str) -> Counter:
+        """Parts that only the `eye` or only the `camera` saw."""
+        return self._parts_disputed.labels(seen_by)
 
     def entered(self, total: int) -> None:
         """Raise `parts_entered` to the tracker's count. A count that falls (a glimpse was no part) leaves it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from prometheus_client import Histogram
 
@@ -32,12 +32,30 @@ class TimedTracker:
         """As the tracker inside."""
         return self._tracker.outlines
 
+    @property
+    def travelled(self) -> tuple[tuple[float, float], ...]:
+        """As the tracker inside."""
+        return self._tracker.travelled
+
+    @property
+    def speed_px_s(self) -> float:
+        """As the tracker inside."""
+        return self._tracker.speed_px_s
+
 
 class TimedClassifier:
     """A classifier whose every answer is timed, per view and per part."""
 
-    def __init__(self, classifier: Classifier, per_view: Histogram, per_part: Histogram) -> None:
+    def __init__(
+        self,
+        classifier: Classifier,
+        per_view: Histogram,
+        per_part: Histogram,
+        told: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        """`told` hears, for each part, how long one view took."""
         self._classifier = classifier
+        self._told = told
         self._per_view = per_view
         self._per_part = per_part
 
@@ -47,6 +65,7 @@ class TimedClassifier:
         scores = self._classifier.scores(crops)
         took_s = time.perf_counter() - began
         self._per_part.observe(took_s)
+        self._told(took_s / len(crops))
         for _ in crops:
             self._per_view.observe(took_s / len(crops))
         return scores

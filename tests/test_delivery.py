@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Sequence
 
 import pytest
+from brokers import eventually
 
 from edge import delivery
 from edge.delivery import Decided, Delivery
@@ -21,6 +21,7 @@ class Disk:
         self.records: list[Record] = []
         self.commits = 0
         self.failing = False
+        self.announced: list[int] = []
         self._last = last_sequence
 
     @property
@@ -34,11 +35,14 @@ class Disk:
         self._last = records[-1].sequence
         self.commits += 1
 
+    def announce(self, count: int) -> None:
+        self.announced.append(count)
 
-def decided(number: int) -> Decided:
+
+def decided(number: int, decision: Decision = Decision.PASS) -> Decided:
     verdict = Verdict(
         number=number,
-        decision=Decision.PASS,
+        decision=decision,
         label="ok",
         reason="",
         score=0.1,
@@ -55,12 +59,15 @@ class Delivered:
     def __init__(self, disk: Disk) -> None:
         self.disk = disk
         self.told: list[tuple[int, int]] = []
-        self.journal: list[bool] = []
+        self.became: list[tuple[Decision, str]] = []
+        self.unkept: list[int] = []
+        self.journal: list[str] = []
         self.delivery = Delivery(
             disk,
             lambda each, sequence: Record(sequence=sequence, payload=str(each.verdict.number).encode()),
             on_committed=self._committed,
             on_journal=self.journal.append,
+            on_unkept=lambda verdict: self.unkept.append(verdict.number),
         )
         self.error: Exception | None = None
         self.thread = threading.Thread(target=self._run)
@@ -69,6 +76,7 @@ class Delivered:
     def _committed(self, each: Decided, record: Record) -> None:
         assert record in self.disk.records, "told before it was on disk"
         self.told.append((each.verdict.number, record.sequence))
+        self.became.append((each.verdict.decision, each.verdict.reason))
 
     def _run(self) -> None:
         try:
@@ -109,20 +117,58 @@ def test_what_piled_up_shares_a_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert disk.commits == 2
 
 
-def test_a_failing_journal_holds_verdicts_back_and_loses_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_while_the_journal_fails_every_part_becomes_review_and_none_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delivery, "RETRY_S", 0.02)
     disk = Disk()
-    disk.failing = True
     running = Delivered(disk)
-    running.delivery.give(decided(1))
-    time.sleep(0.1)
-    assert running.told == []
+    assert running.delivery.give(decided(1)).decision is Decision.PASS
+    eventually(lambda: running.told)
+    disk.failing = True
+    assert running.delivery.give(decided(2)).decision is Decision.PASS, "nobody can know yet"
+    eventually(lambda: running.journal == ["disk full"])
+    eventually(lambda: running.unkept == [2], what="telling the gate about the part that seemed to pass")
+    assert running.delivery.give(decided(3)).decision is Decision.REVIEW
+    assert running.delivery.give(decided(4, Decision.REJECT)).decision is Decision.REVIEW
+    eventually(lambda: disk.announced[-1:] == [3])
+    assert running.told == [(1, 1)]
     disk.failing = False
-    running.delivery.give(decided(2))
+    eventually(lambda: running.journal == ["disk full", ""])
+    assert running.delivery.give(decided(5)).decision is Decision.PASS
     running.delivery.close()
     running.thread.join(5)
-    assert running.told == [(1, 1), (2, 2)]
-    assert running.journal == [False, True]
+    assert running.told == [(1, 1), (2, 2), (3, 3), (4, 4), (5, 5)]
+    passed, rejected = "the model said pass", "the model said reject"
+    assert running.became == [
+        (Decision.PASS, ""),
+        (Decision.REVIEW, f"the journal could not write; {passed}"),
+        (Decision.REVIEW, f"the journal could not write; {passed}"),
+        (Decision.REVIEW, f"the journal could not write; {rejected}"),
+        (Decision.PASS, ""),
+    ]
+    assert running.unkept == [2]
+
+
+def test_a_verdict_that_falls_in_the_moment_of_the_failure_is_not_passed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "RETRY_S", 0.02)
+    disk = Disk()
+    entered, leave = threading.Event(), threading.Event()
+
+    def fails_slowly(_records: Sequence[Record]) -> None:
+        entered.set()
+        leave.wait(5)
+        raise SinkDown("disk full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(disk, "append", fails_slowly)
+        running = Delivered(disk)
+        running.delivery.give(decided(1))
+        entered.wait(5)
+        assert running.delivery.give(decided(2)).decision is Decision.PASS
+        leave.set()
+        eventually(lambda: running.unkept == [1, 2])
+    running.delivery.close()
+    running.thread.join(5)
+    assert [decision for decision, _ in running.became] == [Decision.REVIEW] * 2
 
 
 def test_a_stop_does_not_wait_for_a_journal_that_never_writes_again(monkeypatch: pytest.MonkeyPatch) -> None:

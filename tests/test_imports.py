@@ -20,7 +20,9 @@ MAY = {
     "sources": {"domain", "config", "truth"},
     "tracking": {"domain", "config"},
     "classify": {"domain", "config", "bundle"},
-    "sinks": {"domain", "config", "message"},
+    "pins": set(),
+    "belt": {"domain", "config", "pins"},
+    "sinks": {"domain", "config", "message", "belt", "pins"},
     "bundle": set(),
     "page": {"domain", "metrics"},
     "mailbox": set(),
@@ -31,6 +33,7 @@ MAY = {
     "delivery": {"domain", "message"},
     "timed": {"domain"},
     "clock": set(),
+    "haste": {"domain"},
 }
 """Room: what it may import from edge besides itself. The others (app, commands) are the composition."""
 
@@ -39,7 +42,7 @@ ONE_FILE = {
     "picamera2": "edge/sources/picamera.py",
     "ai_edge_litert": "edge/classify/tflite.py",
     "tflite_runtime": "edge/classify/tflite.py",
-    "gpiozero": "edge/sinks/reject.py",
+    "gpiozero": "edge/pins.py",
     "amqtt": "edge/demo_broker.py",
 }
 KINDS = {"sources": {"clip", "picamera", "simulator"}, "sinks": {"journal", "mqtt", "reject", "archive", "sparkplug"}}

@@ -191,9 +191,15 @@ def test_a_wrong_address_is_told_in_one_line(host: str, told: str) -> None:
 
 def test_an_address_can_be_given_back_unused_and_taken_again() -> None:
     first = open_server(StatusBoard(ABOUT), CollectorRegistry(), "127.0.0.1", 0)
+    with pytest.raises(AddressError):
+        open_server(StatusBoard(ABOUT), CollectorRegistry(), "127.0.0.1", first.port)
     first.close()
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", first.port)) != 0, "nobody listens there any more"
     again: PageServer = open_server(StatusBoard(ABOUT), CollectorRegistry(), "127.0.0.1", first.port)
-    again.close()
+    assert again.port == first.port
+    with socket.create_connection(("127.0.0.1", again.port), timeout=5):
+        again.close()
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"])

@@ -274,7 +274,9 @@ def test_verdicts_say_where_the_picture_of_their_part_is(tmp_path: Path) -> None
         assert json.loads((archive / document["image"]).with_suffix(".json").read_bytes()) == document
 
 
-def test_a_full_disk_is_seen_from_outside_and_costs_no_verdict(tmp_path: Path, broker: DemoBroker) -> None:
+def test_a_full_disk_is_seen_from_outside_costs_no_verdict_and_passes_no_part(
+    tmp_path: Path, broker: DemoBroker
+) -> None:
     with small_disk(tmp_path / "disk", 4) as disk:
         config = written(disk, mqtt={"port": broker.port})
         listener = Listener(broker.port)
@@ -295,9 +297,36 @@ def test_a_full_disk_is_seen_from_outside_and_costs_no_verdict(tmp_path: Path, b
         last = journal.last_sequence
         journal.close()
     assert code == 0
-    assert sorted({document["sequence"] for document in listener.of("verdict")}) == list(range(1, last + 1))
-    assert "database or disk is full; free space on its disk; verdicts wait in memory" in told
+    verdicts = {document["sequence"]: document for document in listener.of("verdict")}
+    assert sorted(verdicts) == list(range(1, last + 1))
+    held = [each for each in verdicts.values() if each["reason"].startswith("the journal could not write; ")]
+    assert len(held) >= 2, "a part comes every 0.67 s"
+    assert {each["decision"] for each in held} == {"review"}
+    assert [each["sequence"] for each in held] == list(range(held[0]["sequence"], held[0]["sequence"] + len(held)))
+    assert "database or disk is full; free space on its disk; verdicts wait in memory and become review" in told
     assert "the journal writes again" in told
+
+
+def test_a_destroyed_journal_is_put_aside_at_start_and_said_over_mqtt(tmp_path: Path, broker: DemoBroker) -> None:
+    config = written(tmp_path, mqtt={"port": broker.port})
+    with daemon(config) as process:
+        until(lambda: status(config)["parts"]["decided"] >= 1, "a verdict")
+        process.terminate()
+        assert ended(process)[0] == 0
+    (tmp_path / "journal.sqlite").write_bytes(b"not a database" * 1000)
+    listener = Listener(broker.port)
+    with daemon(config) as process:
+        until(lambda: listener.of("verdict"), "a verdict from the fresh journal")
+        until(lambda: len(listener.of("event")) >= 2, "the events")
+        assert readyz(config) == 200
+        process.terminate()
+        assert ended(process)[0] == 0
+    listener.close()
+    details = [event["detail"] for event in listener.of("event") if event["event"] == "journal_damaged"]
+    assert "was damaged (file is not a database) and is now journal.sqlite.damaged-" in details[0]
+    assert "others up to 1000 may have been used: it goes on above them" in details[1]
+    assert listener.of("verdict")[0]["sequence"] == 1001
+    assert len(list(tmp_path.glob("journal.sqlite.damaged-*"))) == 1
 
 
 def readyz(config: Path) -> int:

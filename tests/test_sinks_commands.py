@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,17 @@ from paho.mqtt.properties import Properties
 from test_sinks_mqtt import running
 
 from edge.message import Record
-from edge.sinks.commands import AT_ONCE, BURST, PER_SECOND, REQUEST_BYTES, Desk, Request
+from edge.sinks.commands import (
+    AT_ONCE,
+    BURST,
+    PER_SECOND,
+    REQUEST_BYTES,
+    Command,
+    Desk,
+    Refused,
+    Request,
+    Tell,
+)
 
 COMMAND = "linegate/plant1/line3/cam1/command/resend"
 
@@ -99,10 +111,66 @@ anything = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=2000) | anything.map(lambda value: json.dumps(value).encode()))
-def test_no_request_whatsoever_raises(payload: bytes) -> None:
-    ask(payload)
+def test_whatever_is_sent_gets_one_reply_and_no_verdict_that_was_not_asked_for(payload: bytes) -> None:
+    sequences, reply = ask(payload)
+    assert reply["command"] == "resend"
+    if reply["ok"]:
+        wanted = json.loads(payload)
+        assert set(sequences) <= set(range(wanted["from"], wanted["to"] + 1))
+        assert reply["sent"] == len(sequences)
+    else:
+        assert sequences == []
+        assert set(reply) == {"command", "id", "ok", "detail"}
+        assert reply["detail"].isprintable()
+
+
+def echoing(**example: Any) -> tuple[Desk, list[Any], list[dict[str, Any]]]:
+    """A desk with a command `echo` that keeps how it was called, and the replies that came later."""
+    called: list[Any] = []
+    later: list[dict[str, Any]] = []
+
+    def echo(wanted: Mapping[str, Any], tell: Tell) -> None:
+        if wanted.get("text") == "no":
+            raise Refused("text: not this one")
+        called.append((wanted, tell))
+
+    command = Command(name="echo", example=example, carry_out=echo)
+    return Desk(Kept(), [command], later=lambda each: later.append(json.loads(each.payload))), called, later
+
+
+def test_another_command_can_be_registered_and_replies_when_it_is_done() -> None:
+    desk, called, later = echoing(text="yes")
+    request = Request(command="echo", payload=b'{"id": "e1", "text": "yes"}', correlation=b"c")
+    assert desk.names == ("resend", "echo")
+    assert list(desk.answer(request)) == []
+    [(wanted, tell)] = called
+    assert wanted == {"text": "yes"}
+    assert later == []
+    tell({"said": "yes"})
+    tell({"ok": False, "detail": "too late"})
+    assert later == [
+        {"command": "echo", "id": "e1", "ok": True, "said": "yes"},
+        {"command": "echo", "id": "e1", "ok": False, "detail": "too late"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("payload", "says"),
+    [
+        (b'{"text": "no"}', "text: not this one"),
+        (b'{"words": "yes"}', 'send {"id": "…", "text": "yes"} and nothing else'),
+        (b"no", 'the request is not JSON; send {"id": "…", "text": "yes"}'),
+        (b" " * REQUEST_BYTES + b"{}", "the request is longer than 1024 bytes"),
+    ],
+)
+def test_a_registered_command_is_guarded_as_resend_is(payload: bytes, says: str) -> None:
+    desk, called, _ = echoing(text="yes")
+    [reply] = desk.answer(Request(command="echo", payload=payload))
+    assert reply.topic == "reply/echo"
+    assert json.loads(reply.payload) == {"command": "echo", "id": "", "ok": False, "detail": says}
+    assert called == []
 
 
 def test_too_many_requests_get_no_answer_until_time_has_passed() -> None:
@@ -129,6 +197,30 @@ def test_a_gateway_fills_its_gap(tmp_path: Path) -> None:
             assert gateway.on("reply/resend") == [
                 {"command": "resend", "id": "gap", "ok": True, "from": 11, "to": 50, "sent": 40, "missing": []}
             ]
+
+
+@needs_mosquitto
+def test_a_slow_command_is_answered_from_its_own_thread_and_holds_up_no_verdict(tmp_path: Path) -> None:
+    done = threading.Event()
+
+    def carry_out(wanted: Mapping[str, Any], tell: Tell) -> None:
+        threading.Thread(target=lambda: (done.wait(10), tell({"flashed": wanted["bundle"]}))).start()
+
+    flash = Command(name="flash", example={"bundle": "ring-3fa91c07"}, carry_out=carry_out)
+    with (
+        Mosquitto(tmp_path) as broker,
+        Listener(broker.port) as gateway,
+        running(tmp_path, broker.port, commands=True, more=[flash]) as line,
+    ):
+        eventually(lambda: line.up)
+        gateway.publish(COMMAND.replace("resend", "flash"), b'{"id": "f", "bundle": "ring-3fa91c07"}')
+        time.sleep(0.2)
+        line.append(20)
+        eventually(lambda: gateway.sequences() == list(range(1, 21)))
+        assert gateway.on("reply/flash") == []
+        done.set()
+        eventually(lambda: gateway.on("reply/flash"))
+        assert gateway.on("reply/flash") == [{"command": "flash", "id": "f", "ok": True, "flashed": "ring-3fa91c07"}]
 
 
 @needs_mosquitto

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import signal
@@ -18,7 +19,7 @@ from small_disk import small_disk
 
 from edge.domain import SinkDown
 from edge.message import Record
-from edge.sinks import journal as module
+from edge.sinks import tail as module
 from edge.sinks.ceiling import BLOCK
 from edge.sinks.journal import Journal
 
@@ -98,7 +99,7 @@ def test_numbers_and_acknowledgements_survive_a_restart(path: Path) -> None:
 
 
 def test_a_long_backlog_comes_from_the_disk_and_then_from_memory(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "TAIL", 10)
+    monkeypatch.setattr(module, "KEPT", 10)
     journal = Journal(path, 30)
     journal.append(records(1, 35))
     seen: list[int] = []
@@ -249,6 +250,125 @@ def test_a_deleted_or_older_file_does_not_bring_old_numbers_back(path: Path) -> 
     journal = Journal(path, 30)
     assert journal.last_sequence == 900 + BLOCK
     journal.close()
+
+
+def test_a_file_deleted_before_its_first_block_is_full_does_not_bring_old_numbers_back(path: Path) -> None:
+    journal = Journal(path, 30)
+    journal.append(records(1, 10))
+    journal.close()
+    path.unlink()
+    told: list[str] = []
+    journal = Journal(path, 30, on_damage=told.append)
+    assert journal.last_sequence == BLOCK
+    assert "may have been used: it goes on above them" in told[0]
+    journal.close()
+
+
+def test_a_start_that_died_before_the_first_verdict_leaves_no_gap(path: Path) -> None:
+    Journal(path, 30).close()
+    journal = Journal(path, 30)
+    assert journal.last_sequence == 0
+    journal.append(records(1, 1))
+    journal.close()
+
+
+def test_verdicts_that_were_in_memory_only_leave_a_gap_when_the_process_dies(path: Path) -> None:
+    journal = Journal(path, 30)
+    journal.append(records(1, 10))
+    journal.announce(3)
+    journal.announce(5)
+    journal.close()
+    journal = Journal(path, 30)
+    assert journal.last_sequence == 15
+    journal.append(records(16, 16))
+    assert [each.sequence for each in journal.range(9, 16)] == [9, 10, 16]
+    journal.close()
+
+
+def test_announced_verdicts_that_were_written_after_all_leave_no_gap(path: Path) -> None:
+    journal = Journal(path, 30)
+    journal.append(records(1, 10))
+    journal.announce(5)
+    journal.append(records(11, 15))
+    journal.close()
+    journal = Journal(path, 30)
+    assert journal.last_sequence == 15
+    journal.append(records(16, 16))
+    assert sequences(journal) == list(range(1, 17))
+    journal.close()
+
+
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+def test_a_file_removed_or_replaced_while_running_is_noticed_and_costs_nothing_unsent(path: Path, how: str) -> None:
+    told: list[str] = []
+    journal = Journal(path, 30, on_damage=told.append)
+    journal.append(records(1, 3000))
+    journal.acknowledge(1000)
+    for each in path.parent.glob("journal.sqlite*"):
+        if not each.name.endswith(".mark"):
+            each.unlink()
+    if how == "replaced":
+        path.write_bytes(b"something else")
+    journal.append(records(3001, 3001))
+    journal.settle()
+    assert len(told) == 1
+    assert "somebody removed or replaced it" in told[0]
+    journal.append(records(3002, 3002))
+    journal.close()
+    again = Journal(path, 30)
+    assert sequences(again) == list(range(1001, 3003))
+    again.close()
+
+
+def test_damage_found_while_reading_does_not_stop_the_sender_for_ever(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "KEPT", 10)
+    told: list[str] = []
+    journal = Journal(path, 30, on_damage=told.append)
+    journal.append(records(1, 300))
+    with sqlite3.connect(path) as other:
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    other.close()
+    with open(path, "r+b") as handle:
+        handle.seek(20 * 2048)
+        handle.write(b"\xa5" * 2048)
+    journal.append(records(301, 301))
+    found = sequences(journal)
+    assert len(told) == 1
+    assert found[0] == 1
+    assert found[-1] == 301
+    assert 280 < len(found) < 301
+    assert journal.last_sequence == 301
+    journal.append(records(302, 302))
+    journal.close()
+
+
+def test_a_damaged_file_on_a_full_disk_is_healed_when_there_is_room(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 4) as disk:
+        path = disk / "journal.sqlite"
+        journal = Journal(path, 30)
+        journal.append(records(1, 900))
+        with sqlite3.connect(path) as other:
+            other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        other.close()
+        with open(path, "r+b") as handle:
+            handle.seek(2048)
+            handle.write(b"\xa5" * (path.stat().st_size - 2048))
+        filler = disk / "other"
+        with contextlib.suppress(OSError), filler.open("wb", buffering=0) as other_file:
+            while True:
+                other_file.write(bytes(4096))
+        for _ in range(3):
+            with pytest.raises(SinkDown):
+                journal.append(records(901, 901))
+        filler.unlink()
+        journal.append(records(901, 901))
+        assert sequences(journal) == list(range(1, 902))
+        journal.close()
+        again = Journal(path, 30)
+        assert sequences(again) == list(range(1, 902))
+        again.close()
 
 
 def test_another_programs_database_is_left_alone(path: Path) -> None:

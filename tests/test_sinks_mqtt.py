@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from edge import config, message
 from edge.domain import Decision, Verdict
 from edge.message import Record, Speaker, Times
 from edge.sinks import mqtt
+from edge.sinks.commands import Command
+from edge.sinks.credentials import login
 from edge.sinks.journal import Journal
 from edge.sinks.mqtt import MqttPublisher
 
@@ -50,12 +52,14 @@ def verdict(sequence: int) -> Record:
 class Running:
     """A journal and its publisher in a thread, as the daemon runs them."""
 
-    def __init__(self, folder: Path, port: int, station: config.Station = STATION, **settings: Any) -> None:
+    def __init__(
+        self, folder: Path, port: int, station: config.Station = STATION, more: Sequence[Command] = (), **settings: Any
+    ) -> None:
         self.journal = Journal(folder / "journal.sqlite", 30)
         self.ups: list[bool] = []
         options = {"keepalive_s": 2, **settings}
         self.publisher = MqttPublisher(
-            config.Mqtt(host="127.0.0.1", port=port, **options), station, self.journal, self.ups.append
+            config.Mqtt(host="127.0.0.1", port=port, **options), station, self.journal, self.ups.append, more
         )
         self.stopping = threading.Event()
         self._thread = threading.Thread(target=self.publisher.run, args=(self.stopping,), daemon=True)
@@ -125,6 +129,7 @@ def test_the_prefix_is_a_template(broker: Mosquitto, tmp_path: Path) -> None:
         eventually(
             lambda: [each.topic for each in listener.messages if "verdict" in each.topic] == ["line3/qc/cam1/verdict"]
         )
+        assert {each.topic for each in listener.messages} == {"line3/qc/cam1/state", "line3/qc/cam1/verdict"}
 
 
 @pytest.mark.parametrize("prefix", ["{plant}/x", "a/{}", "{site", "a/#", "", "{site.x}"])
@@ -259,9 +264,36 @@ def test_user_and_password(tmp_path: Path) -> None:
         with running(tmp_path, broker.port, username="cam1", password_file=str(tmp_path / "password")) as line:
             line.append()
             eventually(lambda: line.journal.acknowledged == 1)
+            assert line.ups == [True]
         for settings in ({"username": "cam1", "password_file": str(tmp_path / "wrong")}, {}):
             with running(tmp_path, broker.port, **settings) as line:
+                line.append()
                 eventually(lambda: line.ups == [False])
+                time.sleep(0.3)
+                assert line.journal.acknowledged == 1
+                assert line.ups == [False]
+
+
+def test_user_and_password_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+    caplog.set_level("DEBUG")
+    (tmp_path / "users").write_text("")
+    subprocess.run(["mosquitto_passwd", "-b", str(tmp_path / "users"), "cam1", "s3cret"], check=True, timeout=10)
+    monkeypatch.setenv("LINEGATE_MQTT_USERNAME", "cam1")
+    monkeypatch.setenv("LINEGATE_MQTT_PASSWORD", "s3cret")
+    (tmp_path / "wrong").write_text("wrong\n")
+    with Mosquitto(tmp_path, ["allow_anonymous false", f"password_file {tmp_path / 'users'}"]) as broker:
+        with running(tmp_path, broker.port) as line:
+            line.append()
+            eventually(lambda: line.journal.acknowledged == 1)
+        with running(tmp_path, broker.port, password_file=str(tmp_path / "wrong")) as line:
+            eventually(lambda: line.ups == [False], what="the file being preferred to the environment")
+    assert "s3cret" not in caplog.text
+    assert "s3cret" not in repr(login(config.Mqtt()))
+
+
+def test_a_password_without_a_name_in_the_environment_is_a_configuration_error() -> None:
+    with pytest.raises(config.ConfigError, match=r"^LINEGATE_MQTT_PASSWORD: is set, but neither mqtt\.username"):
+        login(config.Mqtt(), {"LINEGATE_MQTT_PASSWORD": "x"})
 
 
 def test_a_refused_login_is_told_once_without_the_password(tmp_path: Path, caplog: Any) -> None:
@@ -276,7 +308,7 @@ def test_a_refused_login_is_told_once_without_the_password(tmp_path: Path, caplo
     told = [each.message for each in caplog.records if each.levelname == "ERROR"]
     assert len(told) == 1
     assert "not authorized" in told[0]
-    assert "mqtt.password_file" in told[0]
+    assert "check mqtt.username, its password" in told[0]
     assert "hunter2" not in caplog.text
 
 
@@ -491,8 +523,11 @@ def test_the_hosts_password_is_read_anew_at_each_connect(tmp_path: Path) -> None
         running(tmp_path, broker.port, username="cam1", password_file=str(secret)) as line,
     ):
         eventually(lambda: line.ups == [False])
+        line.append(3)
+        assert line.journal.acknowledged == 0
         secret.write_text("new\n")
-        eventually(lambda: line.up)
+        eventually(lambda: line.journal.acknowledged == 3)
+        assert line.ups == [False, True]
 
 
 def test_every_payload_is_under_a_kibibyte_and_valid(tmp_path: Path) -> None:

@@ -15,8 +15,10 @@ gpiozero = pytest.importorskip("gpiozero")
 from gpiozero.pins.mock import MockFactory  # noqa: E402 - only when gpiozero is here
 
 from edge import config  # noqa: E402
+from edge.belt import Belt, Clockwork  # noqa: E402
 from edge.domain import Decision, Verdict  # noqa: E402
-from edge.sinks.reject import NoOutput, RejectOutput, eject_at_s  # noqa: E402
+from edge.pins import NoPin  # noqa: E402
+from edge.sinks.reject import RejectOutput  # noqa: E402
 
 PIN = 17
 
@@ -31,12 +33,13 @@ def verdict(number: int, decision: Decision, captured_s: float, speed_px_s: floa
 class Gate:
     """An output in its thread, with a pin that remembers."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, belt: Belt | None = None, **settings: Any) -> None:
         self.factory = MockFactory()
         self.late: list[int] = []
         self.output = RejectOutput(
             config.Reject(pin=PIN, **settings),
-            on_late=lambda each: self.late.append(each.number),
+            belt or Clockwork(),
+            on_late=lambda each, _why: self.late.append(each.number),
             factory=self.factory,
         )
         self.pin = self.factory.pin(PIN)
@@ -74,7 +77,7 @@ def test_rejected_and_reviewed_parts_get_a_pulse_and_passed_ones_none() -> None:
     with gate.running():
         now_s = time.monotonic()
         for number, decision in enumerate((Decision.REJECT, Decision.PASS, Decision.REVIEW)):
-            assert gate.output.give(verdict(number, decision, now_s + number * 0.12))
+            gate.output.give(verdict(number, decision, now_s + number * 0.12))
         time.sleep(0.6)
         pulses = gate.pulses()
     assert len(pulses) == 2
@@ -118,7 +121,7 @@ def test_verdicts_out_of_order_come_at_their_own_time() -> None:
 def test_a_late_verdict_gets_no_pulse_and_is_told() -> None:
     gate = Gate(delay_s=0.05)
     with gate.running():
-        assert not gate.output.give(verdict(7, Decision.REJECT, time.monotonic() - 1))
+        gate.output.give(verdict(7, Decision.REJECT, time.monotonic() - 1))
         time.sleep(0.1)
         assert gate.pulses() == []
     assert gate.late == [7]
@@ -144,16 +147,19 @@ def test_low_active_outputs_rest_high() -> None:
 
 
 def test_speed_and_distance_give_the_moment_and_a_standing_belt_the_delay() -> None:
-    settings = config.Reject(distance_px=300, delay_s=0.5)
-    assert eject_at_s(settings, verdict(1, Decision.REJECT, 10.0, speed_px_s=200)) == 11.5
-    assert eject_at_s(settings, verdict(1, Decision.REJECT, 10.0)) == 10.5
+    output = Gate(distance_px=300, delay_s=0.5).output
+    now_s = time.monotonic()
+    assert output.forecast(verdict(1, Decision.REJECT, now_s, speed_px_s=200)).at_s == pytest.approx(now_s + 1.5)
+    assert output.forecast(verdict(1, Decision.REJECT, now_s)).at_s == pytest.approx(now_s + 0.5)
+    assert not output.forecast(verdict(1, Decision.REJECT, now_s)).late
+    assert output.forecast(verdict(1, Decision.REJECT, now_s - 1)).late
 
 
 def test_a_machine_without_gpio_says_so_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "native")
     monkeypatch.setattr(gpiozero.Device, "pin_factory", None)
-    with pytest.raises(NoOutput, match=r"^reject\.pin: GPIO 17 cannot be used .*reject\.enabled: false$") as refusal:
-        RejectOutput(config.Reject(), on_late=lambda _: None)
+    with pytest.raises(NoPin, match=r"^reject\.pin: GPIO 17 cannot be used .*reject\.enabled: false$") as refusal:
+        RejectOutput(config.Reject(), Clockwork(), on_late=lambda *_: None)
     assert "\n" not in str(refusal.value)
 
 
@@ -166,5 +172,5 @@ def test_without_gpiozero_it_says_what_to_install(monkeypatch: pytest.MonkeyPatc
         return original(name, *arguments)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(NoOutput, match=r"pip install 'linegate\[gpio\]'"):
-        RejectOutput(config.Reject(), on_late=lambda _: None)
+    with pytest.raises(NoPin, match=r"pip install 'linegate\[gpio\]'"):
+        RejectOutput(config.Reject(), Clockwork(), on_late=lambda *_: None)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle import InputSpec, prepare
+from edge.bundle import InputSpec, laid, prepare
 from edge.bundle.ring import even
 from trainer.recipe import Augment
 
@@ -33,6 +35,9 @@ def seen(crop: Image, spec: InputSpec) -> Image:
 
 def varied(crop: Image, spec: InputSpec, how: Augment, random: np.random.Generator) -> Image:
     """One random variation of a crop, as the network is shown it: `(height, width, channels)` uint8."""
+    if spec.registration is not None:
+        strip, _ = moved_strip(laid(crop, spec), how, random)
+        return seen_strip(relit(np.atleast_3d(strip), replace(how, gradient=0.0), random))
     return relit(seen(moved(crop, how, random), spec), how, random)
 
 

@@ -21,7 +21,7 @@ def lines(
     labels: tuple[str, str],
     diagonal: bool = False,
     dots: bool = False,
-    size: tuple[int, int] = (320, 250),
+    size: tuple[int, int] = (300, 245),
 ) -> str:
     """Curves over the unit square: each series is its name and its `(x, y)` points."""
     width, height = size
@@ -48,11 +48,11 @@ def bars(
 ) -> str:
     """Horizontal bars: name, value and what is written behind it; `most` fixes the length of a whole one."""
     longest = most or max((abs(value) for _, value, _ in rows), default=1.0) or 1.0
-    left, body = 150, []
+    left, body = 130, []
     for number, (name, value, text) in enumerate(rows):
-        top, long = 6 + 24 * number, (width - left - 110) * min(1.0, abs(value) / longest)
+        top, long = 6 + 24 * number, (width - left - 165) * min(1.0, abs(value) / longest)
         body.append(
-            f'<text x="{left - 8}" y="{top + 12}" text-anchor="end" fill="{INK}">{escape(_short(name, 24))}</text>'
+            f'<text x="{left - 8}" y="{top + 12}" text-anchor="end" fill="{INK}">{escape(_short(name, 20))}</text>'
         )
         body.append(f'<rect x="{left}" y="{top}" width="{max(long, 1):.1f}" height="15" rx="2" fill="{color}"/>')
         body.append(
@@ -81,8 +81,8 @@ def spread(groups: Sequence[tuple[str, NDArray[np.float64], bool]], *, unit: str
         middle = left + (right - left) * (float(np.median(values)) - low) / (high - low)
         body.append(f'<line x1="{middle:.1f}" x2="{middle:.1f}" y1="{base - tall}" y2="{base}" stroke="{color}"/>')
     bottom = 20 + len(groups) * (tall + 16) + 15
-    body.append(f'<text x="{left}" y="{bottom}" fill="{QUIET}">{low:.3g}</text>')
-    body.append(f'<text x="{right}" y="{bottom}" text-anchor="end" fill="{QUIET}">{high:.3g} {escape(unit)}</text>')
+    body.append(f'<text x="{left}" y="{bottom}" fill="{QUIET}">{_plain(low)}</text>')
+    body.append(f'<text x="{right}" y="{bottom}" text-anchor="end" fill="{QUIET}">{_plain(high)} {escape(unit)}</text>')
     return _svg(width, bottom + 6, body)
 
 
@@ -154,6 +154,10 @@ class _Square:
         turned = f'transform="rotate(-90 11 {middle_y})"'
         parts.append(f'<text x="11" y="{middle_y}" text-anchor="middle" fill="{INK}" {turned}>{escape(beside)}</text>')
         return "".join(parts)
+
+
+def _plain(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _short(text: str, most: int) -> str:

@@ -11,10 +11,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle import InputSpec
-from trainer.augment import Image, seen
+from edge.bundle import InputSpec, laid
+from trainer.augment import Image, seen, seen_strip
 from trainer.drawn import flawed
 from trainer.lime import lime
+from trainer.lesson import around
 from trainer.limits import Limits, evidence
 from trainer.measure import Parts, rate
 from trainer.runtime import Model
@@ -113,6 +114,10 @@ def pointing(asked: Asked, crops: Sequence[Image]) -> dict[str, Any]:
     random = np.random.default_rng(asked.seed)
     drawn = []
     for crop in crops[: max(POINTED.values())]:
+        if asked.spec.registration is not None:
+            spoilt, mask = flawed(laid(crop, asked.spec), random)
+            drawn.append((seen_strip(np.atleast_3d(spoilt)), around(mask)))
+            continue
         spoilt, mask = flawed(crop, random)
         small = cv2.resize(mask, (asked.spec.width, asked.spec.height), interpolation=cv2.INTER_LINEAR)
         drawn.append((seen(spoilt, asked.spec), small))

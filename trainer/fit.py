@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle import InputSpec, Ring
+from edge.bundle import InputSpec
 from trainer import network
 from trainer.augment import Image, seen
 from trainer.backend import keras, settle, tf
@@ -20,9 +20,11 @@ from trainer.dataset import Dataset, pixels
 from trainer.lesson import FLAWED, Lesson
 from trainer.measure import auroc
 from trainer.recipe import Recipe, Training
+from trainer.register import ring_of
 from trainer.watch import Standing, Watch
 
-STEPS_AT_MOST = 60
+STEPS_AT_LEAST, STEPS_AT_MOST = 24, 60
+"""Batches per epoch: a small set is seen often in an epoch, always in other variations; a large one in several."""
 WINDOW_PX = 176
 """Width of the pieces of unrolled parts: a third of the way around costs a third of the time."""
 
@@ -41,22 +43,6 @@ def input_spec(recipe: Recipe) -> InputSpec:
     shape = recipe.input
     return InputSpec(
         height=shape.height_px, width=shape.width_px, channels=shape.channels, registration=ring_of(recipe)
-    )
-
-
-def ring_of(recipe: Recipe) -> Ring | None:
-    """What parts are registered by; None where they are not, or where it has not been measured yet."""
-    wanted = recipe.input.ring
-    if recipe.input.registration != "ring" or not wanted.inside:
-        return None
-    return Ring(
-        inside=wanted.inside,
-        levels=wanted.levels,
-        radius=(wanted.smallest, wanted.largest),
-        rim=wanted.rim,
-        rim_rises=wanted.rim_rises,
-        inner=wanted.inner,
-        outer=wanted.outer,
     )
 
 
@@ -155,7 +141,7 @@ def _learn(
     watch: Watch | None = None,
     hard: bool = False,
 ) -> Trained:
-    steps = how.steps or min(STEPS_AT_MOST, max(4, len(lesson.crops) // how.batch))
+    steps = how.steps or min(STEPS_AT_MOST, max(STEPS_AT_LEAST, len(lesson.crops) // how.batch))
     rate = keras.optimizers.schedules.CosineDecay(how.learning_rate, how.epochs * steps, alpha=0.01)
     optimizer = keras.optimizers.legacy.Adam(rate)
     update = _update_function(model, optimizer, lesson.deck.good, how)

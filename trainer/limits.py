@@ -53,6 +53,13 @@ def columns(labels: Sequence[str], good: Sequence[str]) -> NDArray[np.bool_]:
     return np.array([each in good for each in labels], dtype=bool)
 
 
+def middle(steps: Floats, defective: NDArray[np.bool_]) -> float:
+    """The evidence at which a part of this mixture is as likely good as defective."""
+    slope, shift = _logistic(steps, defective)
+    low, high = float(steps.min()), float(steps.max())
+    return float(np.clip(-shift / max(slope, 1e-9), low, high))
+
+
 def choose(steps: Floats, defective: NDArray[np.bool_], costs: Costs, scale: float) -> Limits:
     """Limits from the evidence (in steps of `scale`) of parts that were not trained on.
 

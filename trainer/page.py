@@ -12,13 +12,14 @@ max-width:66rem;margin:0 auto;padding:2.2rem 1.4rem 4rem;background:#f5f7f9}
 h1{font-size:1.75rem;letter-spacing:-.01em;margin:0 0 .2rem}h2{font-size:1.08rem;margin:0 0 .7rem}
 section{background:var(--paper);border:1px solid var(--line);border-radius:10px;padding:1.1rem 1.3rem;margin:1rem 0}
 table{border-collapse:collapse;margin:.2rem 0 .8rem;font-size:.89rem}.wide{overflow-x:auto}
-td,th{padding:.28rem .7rem;border-bottom:1px solid var(--line);text-align:right;font-variant-numeric:tabular-nums;
+td,th{padding:.28rem .6rem;border-bottom:1px solid var(--line);text-align:right;font-variant-numeric:tabular-nums;
 white-space:nowrap}th{color:var(--quiet);font-weight:600}th:first-child,td:first-child{text-align:left}
 p{margin:.35rem 0}.bad{color:var(--bad);font-weight:600}.good{color:var(--good)}
 .quiet{color:var(--quiet);font-size:.88rem}
 .tiles{display:flex;flex-wrap:wrap;gap:.8rem;margin:.4rem 0 .2rem}.tile{flex:1 1 9rem;border:1px solid var(--line);
 border-radius:8px;padding:.6rem .8rem}.tile b{display:block;font-size:1.4rem;letter-spacing:-.02em}
-.tile span{color:var(--quiet);font-size:.82rem}.row{display:flex;flex-wrap:wrap;gap:1.4rem;align-items:flex-start}
+.tile span{color:var(--quiet);font-size:.82rem}
+small{color:var(--quiet);font-weight:400}.row{display:flex;flex-wrap:wrap;gap:1rem 1.2rem;align-items:flex-start}
 figure{margin:.3rem 0}figcaption{color:var(--quiet);font-size:.82rem;margin-top:.2rem}img{max-width:100%;
 border-radius:4px;image-rendering:auto}td.red{background:#fbe3e0;color:var(--bad);font-weight:600}
 svg text{font-family:inherit}ul{margin:.3rem 0;padding-left:1.2rem}

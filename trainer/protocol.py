@@ -24,12 +24,14 @@ from edge.bundle import InputSpec, Unregistered
 from edge.bundle import ring as rings
 from trainer import counterfactual, dataset, fit, lesson, measure, quantize, robustness
 from trainer.augment import Image, seen
+from trainer.claims import rate_text
 from trainer.dataset import Dataset, Picture
 from trainer.drawn import hole, hole_at
 from trainer.limits import Limits, columns, evidence
 from trainer.recipe import Recipe
 from trainer.run import read_json, write_json
 from trainer.runtime import Model
+from trainer.study import LOST
 
 Document = dict[str, Any]
 
@@ -41,8 +43,6 @@ ASKED = 6
 GRID_PICTURES = 100
 HOLE_PX = 2.5
 CUT = Limits(pass_steps=-1, reject_steps=1, temperature=1.0, clamped=True)
-LOST = 255.0
-"""Evidence of a picture that cannot be registered: it goes to review, and never passes."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,7 @@ class Judge:
         return float(evidence(self.model.raw(picture)[None], self.good)[0])
 
 
-def folds(data: Dataset, good: Sequence[str], seed: int) -> dict[str, int]:
+def folds(data: Dataset, seed: int) -> dict[str, int]:
     """Which fold each part is tested in: as `groups.csv` says in a column `fold`, or drawn, each class alike."""
     listed = data.root / "groups.csv"
     if listed.is_file():
@@ -264,6 +264,26 @@ def _counted(pictures: Sequence[Picture], steps: NDArray[np.float64], good: Sequ
     }
 
 
+def lines(got: Document) -> list[str]:
+    """The summary in words."""
+    escapes, overkill = rate_text(got["escape_rate"]), rate_text(got["overkill_rate"])
+    said = [
+        f"protocol, {got['folds']} folds, int8, counted over parts: balanced accuracy {got['balanced_accuracy']}, "
+        f"escapes {escapes}, overkill {overkill}",
+        f"  drawn holes flagged {rate_text(got['drawn_holes_flagged'])}",
+    ]
+    if "transplants_flagged" in got:
+        look = got["control"]
+        said += [
+            f"  transplanted flaws flagged {rate_text(got['transplants_flagged'])}, "
+            f"above 50 grey levels {rate_text(got['transplants_above_50_levels_flagged'])}",
+            f"  healed parts passed {rate_text(got['heals_passed'])}",
+            f"  texture and brightness alone: balanced accuracy {look['balanced_accuracy']}, transplants flagged "
+            f"{rate_text(look['transplants_flagged'])}, healed passed {rate_text(look['heals_passed'])}",
+        ]
+    return said
+
+
 def _cells(grids: Sequence[Document]) -> list[Document]:
     """Each cell over all folds, weighted by nothing: the folds are alike in size."""
     return [
@@ -285,7 +305,7 @@ def run(
     """All folds that are not yet done, one after the other, and the summary, in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     data = thinned(data)
-    place = folds(data, good, recipe.seed)
+    place = folds(data, recipe.seed)
     results = []
     for fold in sorted(set(place.values())):
         kept = folder / f"fold-{fold}.json"

@@ -110,7 +110,7 @@ class Training:
     coarse: int = number(0, 0, 2000)
     """Epochs before those, on pictures of three quarters the size: nearly twice as fast, and most is learned there."""
     steps: int = number(0, 0, 10_000)
-    """Batches per epoch; 0 takes as many as there are training pictures, at most 60."""
+    """Batches per epoch; 0 takes as many as it takes to see every training picture, at least 24, at most 60."""
     batch: int = number(32, 2, 1024)
     learning_rate: float = number(0.003, 1e-6, 1.0)
     weight_decay: float = number(0.0002, 0.0, 1.0)

@@ -11,8 +11,12 @@ from numpy.typing import NDArray
 
 from edge.bundle import Ring, Unregistered
 from edge.bundle import ring as rings
+from trainer import recipe as recipes
 from trainer.augment import Image
+from trainer.errors import Refused
+from trainer.recipe import Recipe
 
+STRIP_PX = (72, 544)
 LEVELS = (0.1, 0.16, 0.22, 0.3, 0.4, 0.5, 0.6, 0.7)
 WIDEST = (0.12, 0.48)
 ENOUGH = 0.98
@@ -24,6 +28,48 @@ SPREAD = 1.35
 RIM_FROM, RIM_TO = 1.2, 2.4
 STEEP = 4.0
 """Grey levels per sample of the radius that make an edge worth fitting."""
+
+
+def settled(recipe: Recipe, pictures: Sequence[Image]) -> Recipe:
+    """The recipe with its registration decided, by these gray pictures where it leaves that open; raises `Refused`."""
+    shape = recipe.input
+    if shape.registration == "none" or (shape.registration == "ring" and shape.ring.inside):
+        return recipe
+    ring = choose(pictures, recipe.seed)
+    if ring is None:
+        if shape.registration == "ring":
+            raise Refused("input.registration ring: fewer than 98 % of the pictures show one ring; write none or auto")
+        return dataclasses.replace(recipe, input=dataclasses.replace(shape, registration="none"))
+    found = recipes.Ring(
+        inside=ring.inside,
+        levels=ring.levels,
+        smallest=ring.radius[0],
+        largest=ring.radius[1],
+        rim=ring.rim,
+        rim_rises=ring.rim_rises,
+        inner=ring.inner,
+        outer=ring.outer,
+    )
+    # A strip is long and low; sizes meant for a square picture say nothing about it.
+    size = (shape.height_px, shape.width_px) if shape.width_px >= 4 * shape.height_px else STRIP_PX
+    shape = dataclasses.replace(shape, registration="ring", ring=found, height_px=size[0], width_px=size[1])
+    return dataclasses.replace(recipe, input=shape, network=dataclasses.replace(recipe.network, good="place"))
+
+
+def ring_of(recipe: Recipe) -> Ring | None:
+    """What parts are registered by; None where they are not, or where it has not been measured yet."""
+    wanted = recipe.input.ring
+    if recipe.input.registration != "ring" or not wanted.inside:
+        return None
+    return Ring(
+        inside=wanted.inside,
+        levels=wanted.levels,
+        radius=(wanted.smallest, wanted.largest),
+        rim=wanted.rim,
+        rim_rises=wanted.rim_rises,
+        inner=wanted.inner,
+        outer=wanted.outer,
+    )
 
 
 def choose(pictures: Sequence[Image], seed: int) -> Ring | None:

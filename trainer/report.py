@@ -149,7 +149,7 @@ def variants_table(metrics: Document, variants: Sequence[str]) -> str:
     rows = []
     for variant in variants:
         for split, got in metrics.get(variant, {}).items():
-            rates = (rate_text(got["escape_rate"]), rate_text(got["overkill_rate"]))
+            rates = (_rate(got["escape_rate"]), _rate(got["overkill_rate"]))
             cells = (got["accuracy"], got["precision"], got["recall"], got["f1"], *rates)
             rows.append((f"{variant}, {split}", *cells, round(got["bytes"] / 1000, 1), got["latency_ms"]))
     return table(head, rows)
@@ -205,8 +205,8 @@ def _robustness(got: Document) -> str:
     rows = []
     for kind, cells in kinds.items():
         shown = "".join(
-            f'<td class="{"red" if cell["red"] else ""}">{cell["value"]:g}: {_percent(cell["escape_rate"])} / '
-            f"{_percent(cell['overkill_rate'])}</td>"
+            f'<td class="{"red" if cell["red"] else ""}"><small>{cell["value"]:g}</small><br>'
+            f"{_percent(cell['escape_rate'])} / {_percent(cell['overkill_rate'])}</td>"
             for cell in cells
         )
         rows.append(f"<tr><td>{escape(kind)}</td>{shown}</tr>")
@@ -272,6 +272,12 @@ def _files(metrics: Document) -> str:
     said = [older["why"] + "."] if not older["asked"] else []
     said += [metrics["edgetpu_compiler"] + "."] if "edgetpu_compiler" in metrics else []
     return table(head, rows) + "".join(paragraph(each, "quiet") for each in said)
+
+
+def _rate(rate: Document) -> str:
+    if rate["rate"] is None:
+        return "–"
+    return f"{rate['count']} of {rate['of']} ({100 * rate['low']:.1f}–{100 * rate['high']:.1f} %)"
 
 
 def _percent(share: float | None) -> str:

@@ -22,7 +22,7 @@ from trainer.recipe import Augment
 
 Document = dict[str, Any]
 Evidence = Callable[[Image], float]
-"""Int8 steps of evidence for one crop, preprocessing included."""
+"""Int8 steps of evidence for one crop, preprocessing included; NaN where the part is not found in it."""
 
 ESCAPES_RED, OVERKILL_RED = 0.05, 0.10
 GRID: tuple[tuple[str, str, tuple[float, ...]], ...] = (
@@ -46,9 +46,15 @@ class Sample:
     crops: tuple[Image, ...]
     good: tuple[str, ...]
 
-    def parts(self, steps: Sequence[float]) -> Parts:
-        """Evidence gathered over each part's crops."""
-        return fuse(self.pictures, np.array(steps, dtype=np.float64), self.good)
+    def parts(self, steps: Sequence[float], limits: Limits) -> Parts:
+        """Evidence gathered over each part's crops; a part that was found in none of them goes to review."""
+        values = np.array(steps, dtype=np.float64)
+        nowhere = {each.part for each in self.pictures}
+        nowhere -= {each.part for each, value in zip(self.pictures, values, strict=True) if not np.isnan(value)}
+        lost = np.array([each.part in nowhere for each in self.pictures])
+        use = ~np.isnan(values) | lost
+        kept = tuple(each for each, used in zip(self.pictures, use, strict=True) if used)
+        return fuse(kept, np.where(lost, limits.reject_steps - 0.5, values)[use], self.good)
 
 
 def choose(pictures: Sequence[Picture], at_most: int) -> list[int]:
@@ -69,8 +75,8 @@ def grid(sample: Sample, evidence: Evidence, limits: Limits, side_px: int, seed:
         for value in values:
             random = np.random.default_rng(seed)
             steps = [evidence(changed(crop, kind, value, side_px, random)) for crop in sample.crops]
-            rows.append({"kind": kind, "unit": unit, "value": value, **_cell(sample.parts(steps), limits)})
-    parts = sample.parts([evidence(crop) for crop in sample.crops])
+            rows.append({"kind": kind, "unit": unit, "value": value, **_cell(sample.parts(steps, limits), limits)})
+    parts = sample.parts([evidence(crop) for crop in sample.crops], limits)
     return {
         "pictures": len(sample.crops),
         "parts": len(parts.steps),
@@ -116,6 +122,7 @@ def repeatability(sample: Sample, evidence: Evidence, limits: Limits, seed: int,
         flat = crop.ndim == 2
         shown = [relit(np.atleast_3d(moved(crop, JITTER, random)), JITTER, random) for _ in range(views)]
         steps = np.array([evidence(each[:, :, 0] if flat else each) for each in shown])
+        steps = np.where(np.isnan(steps), limits.reject_steps - 0.5, steps)
         spreads.append(float(steps.std(ddof=1)))
         flips += len(set(steps > limits.cut_steps)) > 1
         verdicts += len(set(zip(steps <= limits.pass_steps, steps >= limits.reject_steps, strict=True))) > 1

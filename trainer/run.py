@@ -9,7 +9,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ class Run:
             same = False
         if not same:
             (out / "done.json").unlink(missing_ok=True)
+            (out / "settled.yaml").unlink(missing_ok=True)
             shutil.rmtree(out / "checkpoints", ignore_errors=True)
         write(out / "recipe.yaml", text)
         write_json(out / "run.json", started)
@@ -59,7 +60,17 @@ class Run:
     def open(cls, out: Path) -> Run:
         """Go on with a run that was begun in `out`; raises `Refused`."""
         started = read_json(out / "run.json")
-        return cls(out=out, data=Path(started["data"]), recipe=recipe.load(out / "recipe.yaml"))
+        return cls(out=out, data=Path(started["data"]), recipe=recipe.load(out / "recipe.yaml")).settled()
+
+    def settled(self) -> Run:
+        """The same run with a recipe in which nothing is left open: with what was measured on the data filled in."""
+        path = self.out / "settled.yaml"
+        return replace(self, recipe=recipe.load(path)) if path.is_file() else self
+
+    def settle(self, wanted: Recipe) -> Run:
+        """Keep a recipe in which nothing is left open."""
+        write(self.out / "settled.yaml", recipe.dump(wanted))
+        return self.settled()
 
     def done(self) -> dict[str, float]:
         """Seconds that each finished step took, in the order in which they were finished."""

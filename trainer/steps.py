@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from trainer import card, dataset, gather, leakage, lint, measure, pack
-from trainer.augment import contact_sheet, seen
+from edge.bundle import InputSpec
+from trainer import card, dataset, gather, leakage, lint, measure, pack, register
+from trainer.augment import Image, contact_sheet, seen
 from trainer.claims import CHOSEN, rate_text
 from trainer.errors import Refused
-from trainer.limits import columns, evidence
+from trainer.limits import columns, evidence, middle
+from trainer.recipe import Recipe
 from trainer.run import Part, Run, read_json, write, write_json
 
 SPLITS = ("train", "validation", "test")
@@ -25,6 +27,7 @@ REPRESENTATIVE = 200
 def run(run: Run, shelf: Path | None) -> None:
     """Everything, in order; what a killed run had finished is not done again."""
     run.once("divide", lambda: divide(run))
+    run = run.settled()
     run.once("train", lambda: train(run))
     run.once("quantize", lambda: quantize(run))
     run.once("measure", lambda: measure_all(run))
@@ -34,9 +37,10 @@ def run(run: Run, shelf: Path | None) -> None:
 
 
 def divide(run: Run) -> None:
-    """Read the folder and decide which part serves for what."""
+    """Read the folder, find out how parts are registered, and decide which part serves for what."""
     data = dataset.scan(run.data)
     good = dataset.good_labels(data.labels, run.recipe.good)
+    run, data, lost = _registered(run, data)
     if data.grouped_by == "file":
         found = leakage.pairs(dataset.pixels(data, data.pictures, 1))
         data = dataset.regrouped(data, leakage.groups(len(data.pictures), found), "near-copies found")
@@ -53,7 +57,24 @@ def divide(run: Run) -> None:
         say(f"  a person should look: part {group} carries more than one label")
     facts: dict[str, Any] = {"contradictory": contradictory, "leakage": _leaks(data)}
     facts |= {"labels": ordered, "good": good, "grouped_by": data.grouped_by, "unreadable": data.unreadable}
+    facts["unregistered"] = lost
     write_json(run.out / "data.json", {**facts, "fingerprint": data.fingerprint()})
+
+
+def _registered(run: Run, data: dataset.Dataset) -> tuple[Run, dataset.Dataset, list[str]]:
+    """The run with the parts' ring in its recipe, where they have one, and the data without pictures that lack it."""
+    pictures = dataset.pixels(data, data.pictures, 1)
+    run = run.settle(register.settled(run.recipe, pictures))
+    ring = register.ring_of(run.recipe)
+    say(f"registration: {'by a ring' if ring else 'none'}")
+    if ring is None:
+        return run, data, []
+    kept = [register.registered(each, ring) for each in pictures]
+    lost = [each.file for each, found in zip(data.pictures, kept, strict=True) if not found]
+    for file in lost:
+        say(f"  left out, its ring is not to be found: {file} (on the device such a view counts for nothing)")
+    found = tuple(each for each in data.pictures if each.file not in set(lost))
+    return run, dataclasses.replace(data, pictures=found), lost
 
 
 def train(run: Run) -> None:
@@ -67,8 +88,10 @@ def train(run: Run) -> None:
         say(f"train: {run.recipe.network.kind}, split {part.kind}")
         watch = Watch(run.out / "checkpoints" / part.kind, run.out / "logs" / part.kind)
         trained = fit.train(run.recipe, part.pictures(), labels, good, watch)
+        _centre(trained.model, part.pictures(), run.recipe, labels, good)
         trained.model.save_weights(part.network)
         write_json(part.folder / "history.json", {"seconds": round(trained.seconds, 1), "epochs": trained.history})
+    shutil.rmtree(run.out / "checkpoints", ignore_errors=True)
 
 
 def quantize(run: Run) -> None:
@@ -94,6 +117,7 @@ def quantize(run: Run) -> None:
             content = quantize.convert_aware(tuned.model)
             part.converted(quantize.AWARE).write_bytes(content)
             say(f"quantize: {part.kind} {quantize.AWARE} {len(content) / 1000:.1f} kB")
+    shutil.rmtree(run.out / "checkpoints", ignore_errors=True)
 
 
 def measure_all(run: Run) -> None:
@@ -110,6 +134,19 @@ def measure_all(run: Run) -> None:
         _say_measured(part, metrics[CHOSEN][part.kind], metrics["baselines"][part.kind])
     metrics["leakage"] = read_json(run.out / "data.json")["leakage"]
     write_json(run.out / "metrics.json", metrics)
+
+
+def protocol_all(run: Run) -> None:
+    """The grouped five-fold protocol, fold by fold; its figures go beside the others in `metrics.json`."""
+    from trainer import protocol
+
+    labels, good = classes_of(run)
+    data = run.part("grouped").pictures()
+    got = protocol.run(run.recipe, data, labels, good, run.out / "protocol", say)
+    path = run.out / "metrics.json"
+    write_json(path, {**(read_json(path) if path.is_file() else {}), "protocol": got})
+    for line in protocol.lines(got):
+        say(line)
 
 
 def explain(run: Run) -> None:
@@ -160,7 +197,8 @@ def pack_bundle(run: Run, shelf: Path | None) -> None:
     wanted = fit.classes(data.of("test"), labels)
     chosen = pack.golden_choice(wanted, evidence(asked, columns(labels, good)))
     pictures = data.of("test")
-    shown = [seen(each, spec) for each in dataset.pixels(data, [pictures[i] for i in chosen], spec.channels)]
+    crops = dataset.pixels(data, [pictures[i] for i in chosen], spec.channels)
+    shown = [seen(each, spec) for each in crops]
     fast, plain = runtime.Model(content), runtime.Model(content, builtin=True)
     answers = [np.asarray(fast.raw(each), dtype=np.int8) for each in shown]
     apart = max(
@@ -176,7 +214,7 @@ def pack_bundle(run: Run, shelf: Path | None) -> None:
         input=spec,
         output=steps,
         limits=limits,
-        golden=tuple((f"{i}.png", p, a) for i, (p, a) in enumerate(zip(shown, answers, strict=True))),
+        golden=tuple((f"{i}.png", p, a) for i, (p, a) in enumerate(zip(_as_taken(crops, shown, spec), answers, strict=True))),
         tolerance_steps=min(32, max(8, 3 * apart)),
         runtime=runtime.NAME,
         kernels=runtime.KERNELS,
@@ -191,6 +229,13 @@ def pack_bundle(run: Run, shelf: Path | None) -> None:
     say(f"bundle: {bundle.folder}")
     if shelf is not None:
         say(f"live on the shelf: {pack.place(bundle, shelf)}")
+
+
+def _as_taken(crops: Sequence[Image], shown: Sequence[Image], spec: InputSpec) -> list[Image]:
+    """The golden pictures: as the network is shown them, or whole where the device has to register them first."""
+    if spec.registration is None:
+        return list(shown)
+    return [crop[:, :, ::-1] if crop.ndim == 3 else crop[:, :, None] for crop in crops]
 
 
 def classes_of(run: Run) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -272,6 +317,20 @@ def _write_sheet(run: Run, part: Part) -> None:
 def _one_each(pictures: Sequence[dataset.Picture]) -> list[dataset.Picture]:
     """The first picture of every part."""
     return list({each.part: each for each in reversed(pictures)}.values())[::-1]
+
+
+def _centre(model: Any, data: dataset.Dataset, recipe: Recipe, labels: Sequence[str], good: Sequence[str]) -> None:
+    """Move the good classes' bias so that evidence 0 means even odds on validation parts.
+
+    Evidence of parts is what limits and the shown probability are made from; the loss cares for their order only.
+    """
+    from trainer import fit
+
+    logits = fit.predict(model, fit.stack(data, "validation", fit.input_spec(recipe)))
+    held = measure.fuse(data.of("validation"), evidence(logits, columns(labels, good)), good)
+    layer = model.get_layer("good")
+    kernel, bias = layer.get_weights()
+    layer.set_weights([kernel, bias + np.float32(middle(held.steps, held.defective))])
 
 
 def _file_name(text: str) -> str:

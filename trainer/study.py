@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle import InputSpec
+from edge.bundle import InputSpec, Unregistered
 from trainer import baselines, curves, dataset, fit, lint, measure, other_runtime, quantize, reference, robustness
 from trainer.augment import Image, seen
 from trainer.claims import CHOSEN
@@ -24,6 +25,8 @@ Document = dict[str, Any]
 
 CROPS_AT_MOST = 240
 ASKED_AT_MOST = 60
+LOST = 255.0
+"""Evidence of a picture in which the part is not to be found."""
 
 
 def division(
@@ -78,9 +81,16 @@ def of_shown(model: Model, good: NDArray[np.bool_]) -> Callable[[Image], float]:
 
 
 def of_crop(model: Model, good: NDArray[np.bool_], spec: InputSpec) -> Callable[[Image], float]:
-    """Evidence of one crop as it comes from the camera."""
+    """Evidence of one crop as it comes from the camera; NaN where the part is not found in it."""
     ask = of_shown(model, good)
-    return lambda crop: ask(seen(crop, spec))
+
+    def found(crop: Image) -> float:
+        try:
+            return ask(seen(crop, spec))
+        except Unregistered:
+            return math.nan
+
+    return found
 
 
 def graphs(

@@ -81,12 +81,12 @@ def find(gray: Image, ring: Ring) -> Pose:
     factor = small.shape[1] / width
     center, axes = _coarse(small, ring)
     strip = _rays(small, center, axes, ring)
-    near, share = _edge(strip, 1.0, 1.0 if ring.inside == "dark" else -1.0, ring)
+    near, share = _edge(strip, 1.0, 1.0 if ring.inside == "dark" else -1.0)
     if share < FEWEST:
         raise Unregistered("the ring's edge is not to be seen all round")
     far = near * np.float32(max(ring.rim, 2.0))
     if ring.rim:
-        far, share = _edge(strip, ring.rim, 1.0 if ring.rim_rises else -1.0, ring)
+        far, share = _edge(strip, ring.rim, 1.0 if ring.rim_rises else -1.0)
         if share < FEWEST:
             raise Unregistered("the outer edge is not to be seen all round")
     # A pixel's middle lies half a pixel in, in the small picture as in the large one.
@@ -112,7 +112,7 @@ def straighten(image: Image, pose: Pose, ring: Ring, height: int, width: int) ->
 
 
 def point(pose: Pose, ring: Ring, angle: float, radius: float) -> tuple[float, float]:
-    """Where in the picture a place of the strip lies: `(x, y)` at an angle in radians and a radius in the ring's units."""
+    """Where a place of the strip lies in the picture: `(x, y)`, at an angle in radians and a radius in the ring's units."""
     at = angle / (2 * np.pi) * ANGLES
     near, far = (
         float(np.interp(at, np.arange(ANGLES + 1), np.append(each, each[0]))) for each in (pose.near, pose.far)
@@ -250,7 +250,7 @@ def _rays(small: Image, center: tuple[float, float], axes: NDArray[np.float64], 
     return np.asarray(cv2.Sobel(soft, cv2.CV_32F, 1, 0, ksize=1), dtype=np.float32)
 
 
-def _edge(slopes: Floats, at: float, sign: float, ring: Ring) -> tuple[Floats, float]:
+def _edge(slopes: Floats, at: float, sign: float) -> tuple[Floats, float]:
     """The edge near radius `at`: its radius at every angle, and the share of the angles that speak for it."""
     _, _, curves = _harmonics()
     half = WINDOW * at

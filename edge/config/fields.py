@@ -21,6 +21,11 @@ def name(default: str) -> Any:
     return field(default=default, metadata={"name": True})
 
 
+def hosts() -> Any:
+    """A field that holds host names with commas between them, or nothing."""
+    return field(default="", metadata={"hosts": True})
+
+
 def share() -> Any:
     """A field `[left, top, right, bottom]` as shares of the picture; the default is all of it."""
     return field(default=(0.0, 0.0, 1.0, 1.0), metadata={"region": True})

@@ -161,7 +161,13 @@ def _word(each: dataclasses.Field[Any], value: Any) -> str:
         raise ValueError(f"is {reprlib.repr(value)}, not text; put it in quotes")
     if each.metadata.get("name") and not (value and all(c.isascii() and (c.isalnum() or c in "-_.") for c in value)):
         raise ValueError(f"is {reprlib.repr(value)}; allowed: letters, digits, - _ . (it becomes part of topics)")
+    if each.metadata.get("hosts") and not all(_is_host(part.strip()) for part in value.split(",") if part.strip()):
+        raise ValueError(f"is {reprlib.repr(value)}; allowed: host names with commas between, without http:// and port")
     return value
+
+
+def _is_host(text: str) -> bool:
+    return len(text) <= 253 and all(c.isascii() and (c.isalnum() or c in "-._") for c in text)
 
 
 def _region(value: Any) -> tuple[float, float, float, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edge.config.fields import choice, name, number, share
+from edge.config.fields import choice, hosts, name, number, share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +102,8 @@ class Model:
     shelf: str = "models"
     runtime: str = choice("auto", "auto", "litert", "tflite-runtime")
     threads: int = number(1, 1, 4, "")
+    hurry_s: float = number(0.1, 0.005, 60.0, "s")
+    deadline_s: float = number(0.0, 0.0, 600.0, "s")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,10 +150,35 @@ class Reject:
     pin: int = number(17, 0, 27, "")
     active_high: bool = True
     drives: str = choice("reject", "reject", "pass")
-    delay_s: float = number(0.5, 0.0, 600.0, "s")
+    follow: str = choice("belt", "belt", "time")
     distance_px: float = number(0.0, 0.0, 100000.0, "px")
+    delay_s: float = number(0.5, 0.0, 600.0, "s")
     pulse_s: float = number(0.05, 0.002, 10.0, "s")
     tolerance_s: float = number(0.02, 0.0, 1.0, "s")
+    belt_stop_s: float = number(0.3, 0.02, 60.0, "s")
+    stop_pin: int = number(-1, -1, 27, "")
+    stop_s: float = number(1.0, 0.01, 600.0, "s")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoder:
+    """What counts the way of the belt."""
+
+    kind: str = choice("none", "none", "gpio", "simulator")
+    pin: int = number(23, 0, 27, "")
+    pin_b: int = number(-1, -1, 27, "")
+    px_per_pulse: float = number(1.0, 0.001, 1000.0, "px")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhotoEye:
+    """A light barrier over the belt that counts parts beside the camera."""
+
+    enabled: bool = False
+    pin: int = number(25, 0, 27, "")
+    active_high: bool = True
+    distance_px: float = number(0.0, -100000.0, 100000.0, "px")
+    match_px: float = number(40.0, 1.0, 10000.0, "px")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +200,7 @@ class Http:
     enabled: bool = True
     host: str = "127.0.0.1"
     port: int = number(8080, 0, 65535, "")
+    names: str = hosts()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,6 +221,8 @@ class Config:
     mqtt: Mqtt = Mqtt()
     journal: Journal = Journal()
     reject: Reject = Reject()
+    encoder: Encoder = Encoder()
+    photo_eye: PhotoEye = PhotoEye()
     archive: Archive = Archive()
     http: Http = Http()
     log: Log = Log()

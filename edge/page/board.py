@@ -31,6 +31,8 @@ class About:
     simulated: bool
     mqtt: bool
     """Whether a broker is wanted at all."""
+    waits: bool = False
+    """The camera waits for a trigger, so that silence is no fault."""
     direction: str = "auto"
     """Of travel, as the configuration says: right, left, down, up, or auto."""
     gate: float = 0.5
@@ -89,6 +91,7 @@ class StatusBoard:
         self._up: dict[str, bool | None] = {"camera": None, "broker": None, "journal": None, "golden": None}
         self._model: Model | None = None
         self._stopping = False
+        self._late = 0
         self._pending: Callable[[], int] = lambda: 0
         self._oldest_s: Callable[[], float | None] = lambda: None
 
@@ -126,6 +129,11 @@ class StatusBoard:
             for place, track in enumerate(self._tracks):
                 if track.number == verdict.number:
                     self._tracks[place] = replace(track, decision=verdict.decision)
+
+    def late(self) -> None:
+        """A part was beyond the reject gate when its verdict fell, or could not be ejected there."""
+        with self._lock:
+            self._late += 1
 
     def dropped(self, reason: str, count: int) -> None:
         """Frames were lost; fits `Capture(on_drop=…)`."""
@@ -169,6 +177,8 @@ class StatusBoard:
         """Each condition of being ready, with what is wrong with it; empty text means met."""
         age_s = self.frame_age_s()
         frames = "no frame yet" if age_s is None else f"no frame for {age_s:.1f} s" if age_s > STALE_S else ""
+        if self.about.waits:
+            frames = "the camera is lost" if self._up["camera"] is False else ""
         golden = {True: "", False: "a golden picture got the wrong answer", None: "no golden picture was asked yet"}
         journal = {True: "", False: "the journal cannot write", None: "the journal is not open yet"}
         return {"frames": frames, "model": golden[self._up["golden"]], "journal": journal[self._up["journal"]]}
@@ -208,7 +218,7 @@ class StatusBoard:
                 "outbox": {"pending": pending, "oldest_s": oldest_s},
                 "model": None if self._model is None else asdict(self._model),
                 "belt": {"speed_px_s": round(self._shown[-1].verdict.speed_px_s, 1) if self._shown else None},
-                "parts": self._parts.told(self._clock()),
+                "parts": self._parts.told(self._clock()) | {"late": self._late},
                 "conservation": self._parts.is_conserved,
                 "verdicts": [self._told(each) for each in reversed(self._shown)],
             }
@@ -224,7 +234,7 @@ class StatusBoard:
         arrivals_s = self._arrivals_s
         age_s = self._clock() - arrivals_s[-1] if arrivals_s else None
         span_s = arrivals_s[-1] - arrivals_s[0] if arrivals_s else 0.0
-        is_moving = age_s is not None and age_s <= STALE_S
+        is_moving = (age_s is not None and age_s <= STALE_S) or (self.about.waits and bool(self._up["camera"]))
         return {
             "up": bool(self._up["camera"]),
             "moving": is_moving,

@@ -49,9 +49,18 @@ class Ceiling:
 
     def cover(self, first: int, last: int, acknowledged: int) -> None:
         """Reserve `first` to `last` and some more, on disk before it returns; raises `OSError`."""
-        if last <= self.reserved:
-            return
-        numbers = (first - 1, max(last, first + BLOCK - 1), acknowledged)
+        if last > self.reserved:
+            self._write(first - 1, max(last, first + BLOCK - 1), acknowledged)
+
+    def pin(self, last: int, acknowledged: int) -> None:
+        """Exactly `last` is the highest number in use, whatever the journal may say later; raises `OSError`.
+
+        Overwrites bytes that are there, so it succeeds on a disk that is full.
+        """
+        if (last, last) != (self.base, self.reserved):
+            self._write(last, last, acknowledged)
+
+    def _write(self, *numbers: int) -> None:
         os.pwrite(self._file, b"%0*d %0*d %0*d\n" % tuple(each for n in numbers for each in (WIDTH, n)), 0)
         os.fsync(self._file)
         self.base, self.reserved, self.acknowledged = numbers

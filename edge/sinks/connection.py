@@ -8,6 +8,7 @@ from __future__ import annotations
 import select
 import socket
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Event, Thread
 from typing import Any
@@ -19,7 +20,7 @@ from paho.mqtt.properties import Properties
 
 from edge import config
 from edge.sinks.commands import Request
-from edge.sinks.credentials import password, tls_context
+from edge.sinks.credentials import login, tls_context
 from edge.sinks.outbox import Letter
 from edge.sinks.trouble import Lost, from_broker, from_connect
 
@@ -53,10 +54,22 @@ class Answer:
 class Connection:
     """From CONNECT to its end; used by one thread. Every method raises `Lost` with one line."""
 
-    def __init__(self, settings: config.Mqtt, prefix: str, client_id: str, will: Letter, version: str) -> None:
-        """Raises `edge.config.ConfigError` when the password or the TLS files cannot be used."""
+    def __init__(
+        self,
+        settings: config.Mqtt,
+        prefix: str,
+        client_id: str,
+        will: Letter,
+        version: str,
+        commands: Sequence[str] = (),
+    ) -> None:
+        """`commands`: what may be asked of us.
+
+        Raises `edge.config.ConfigError` when the password or the TLS files cannot be used.
+        """
         self._settings = settings
         self._prefix = prefix
+        self._commands = commands
         self._newest = VERSIONS[version] == paho.MQTTv5
         self.woken = False
         """The waker was heard by the latest `turn`; whoever gave it reads it empty."""
@@ -79,8 +92,8 @@ class Connection:
         client.on_log = self._heard_complaint
         client.on_message = self._heard_request
         client.will_set(f"{prefix}/{will.topic}", will.payload, qos=1, retain=will.retain)
-        if settings.username:
-            client.username_pw_set(settings.username, password(settings))
+        if (name := login(settings)) is not None:
+            client.username_pw_set(name.username, name.password)
         context = tls_context(settings.tls)
         if context is not None:
             client.tls_set_context(context)
@@ -102,8 +115,8 @@ class Connection:
                 raise Lost("takes connections but does not answer; it may be frozen, restart it", other_version=True)
             self.turn(None, 0.1)
         self._client.on_log = None  # it costs time for every packet
-        if self._settings.commands:
-            self._client.subscribe(f"{self._prefix}/command/resend", qos=1)
+        if self._commands:
+            self._client.subscribe([(f"{self._prefix}/command/{each}", 1) for each in self._commands])
 
     @property
     def room(self) -> int:
@@ -125,7 +138,7 @@ class Connection:
 
     def _greeting(self) -> Properties | None:
         """Only who takes requests needs it, and a broker that knows no MQTT 5 may wait for ever over a property."""
-        if not (self._newest and self._settings.commands):
+        if not (self._newest and self._commands):
             return None
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.MaximumPacketSize = LARGEST_BYTES
@@ -206,7 +219,8 @@ class Connection:
         """A retained one would be carried out again at every connect, so it is not heard at all."""
         if not message.retain:
             correlation = getattr(message.properties, "CorrelationData", b"")
-            self.requests.append(Request(payload=message.payload, correlation=correlation))
+            command = message.topic.rsplit("/", 1)[1]
+            self.requests.append(Request(payload=message.payload, command=command, correlation=correlation))
 
     def _heard_disconnect(self, _client: Any, _data: Any, flags: Any, reason: Any, _properties: Any) -> None:
         """paho gives 0 for a reason without properties, which is why 0 says nothing."""

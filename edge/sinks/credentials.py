@@ -1,8 +1,11 @@
-"""The files that prove who we are to the broker. They are read at every connect, so that they can be renewed."""
+"""What proves who we are to the broker. Files are read at every connect, so that they can be renewed."""
 
 from __future__ import annotations
 
+import os
 import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge.config import ConfigError, Mqtt, Tls
@@ -18,22 +21,40 @@ class HastySocket(ssl.SSLSocket):
         super().settimeout(HANDSHAKE_S if value is None else min(value, HANDSHAKE_S))
 
 
-def password(settings: Mqtt) -> str | None:
-    """The first line of the password file, None without one; raises `ConfigError`. Never log it."""
-    if not settings.password_file:
-        return None
-    if not settings.username:
+USERNAME, PASSWORD = "LINEGATE_MQTT_USERNAME", "LINEGATE_MQTT_PASSWORD"
+"""Names in the environment, for what the configuration leaves open."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """Who we are to the broker. Its password is not shown when it is printed."""
+
+    username: str
+    password: str | None = field(default=None, repr=False)
+
+
+def login(settings: Mqtt, environment: Mapping[str, str] = os.environ) -> Login | None:
+    """User name and password, None without a name; raises `ConfigError`. Never log the password."""
+    username = settings.username or environment.get(USERNAME, "")
+    if settings.password_file and not username:
         raise ConfigError(["mqtt.password_file: is set, but mqtt.username is not; set both or none"])
+    if environment.get(PASSWORD) and not username:
+        raise ConfigError([f"{PASSWORD}: is set, but neither mqtt.username nor {USERNAME} is; set both or none"])
+    if not username:
+        return None
+    password = _first_line(settings.password_file) if settings.password_file else environment.get(PASSWORD)
+    return Login(username=username, password=password)
+
+
+def _first_line(name: str) -> str:
     try:
-        lines = Path(settings.password_file).read_text(encoding="utf-8").splitlines()
+        lines = Path(name).read_text(encoding="utf-8").splitlines()
     except OSError as error:
-        raise ConfigError([_unreadable("mqtt.password_file", settings.password_file, error)]) from None
+        raise ConfigError([_unreadable("mqtt.password_file", name, error)]) from None
     except UnicodeDecodeError:
-        raise ConfigError([f"mqtt.password_file: {settings.password_file} is not UTF-8 text; write it anew"]) from None
+        raise ConfigError([f"mqtt.password_file: {name} is not UTF-8 text; write it anew"]) from None
     if not lines or not lines[0]:
-        raise ConfigError(
-            [f"mqtt.password_file: {settings.password_file} is empty; put the password in its first line"]
-        )
+        raise ConfigError([f"mqtt.password_file: {name} is empty; put the password in its first line"])
     return lines[0]
 
 

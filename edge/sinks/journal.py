@@ -12,21 +12,21 @@ import logging
 import sqlite3
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from edge.domain import SinkDown
 from edge.message import Record
 from edge.sinks import journal_file as file
+from edge.sinks import journal_queries as queries
 from edge.sinks.ceiling import Ceiling
+from edge.sinks.tail import Tail
 
 log = logging.getLogger(__name__)
 
-TAIL = 1024
-"""Records kept in memory after they were written; about 1 MB."""
+T = TypeVar("T")
 
 MARK_EVERY_S = 5.0
 """How often the acknowledged sequence is written along with records: one more page each time."""
@@ -40,23 +40,32 @@ class Journal:
 
     Promised: what `append` took is on disk when it returns and outlives a power cut (as far as the disk tells the
     truth about syncing); a sequence is never used twice, even when the file is destroyed; as long as the file can be
-    read there is no gap. A damaged file is moved aside, and what can be read of it and was not acknowledged is kept;
-    after damage found at start, numbers go on above everything that may have been used, so that a gap shows the loss.
+    read there is no gap. A damaged file is moved aside, at start or as soon as the damage shows, and what can be read
+    of it and was not acknowledged is kept; after damage found at start, numbers go on above everything that may have
+    been used, so that a gap shows the loss. `on_damage` is told, in any thread, in one line.
     Safe to use from several threads. Raises `SinkDown`, one line, when the file cannot be opened, read or written.
     """
 
     def __init__(
-        self, path: Path, keep_days: float, keep_mb: float = 1000.0, *, wall_s: Callable[[], float] = time.time
+        self,
+        path: Path,
+        keep_days: float,
+        keep_mb: float = 1000.0,
+        *,
+        wall_s: Callable[[], float] = time.time,
+        on_damage: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._path = path
         self._keep_s = keep_days * 86400
         self._keep_bytes = keep_mb * 1e6
         self._wall_s = wall_s
+        self._on_damage = on_damage
         self._lock = threading.Lock()
-        self._tail: deque[tuple[Record, float]] = deque(maxlen=TAIL)
+        self._tail = Tail()
         self._tail_lock = threading.Lock()
         self._last = self._acknowledged = self._marked = 0
         self._marked_at_s = time.monotonic()
+        self._rescued: list[queries.Row] | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._ceiling = Ceiling(path.with_name(path.name + ".mark"))
@@ -66,18 +75,21 @@ class Journal:
                 "make its directory writable for this user or set another journal.path"
             ) from None
         try:
-            with self._failures():
+            with file.failures(self._path):
                 self._open()
         except SinkDown:
             self._ceiling.close()
             raise
 
     def _open(self) -> None:
+        is_new = not self._path.exists() or not self._path.stat().st_size
+        self._database = sqlite3.connect(":memory:")
         try:
             self._database = file.connect(self._path)
+            self._inode = file.inode(self._path)
             file.check(self._database, self._path)
-            self._last, self._acknowledged = file.marks(self._database)
-            uncertain = self._last < self._ceiling.base
+            self._last, self._acknowledged = queries.marks(self._database)
+            uncertain = is_new or self._last < self._ceiling.base
         except sqlite3.DatabaseError as error:
             if not file.is_damage(error):
                 raise
@@ -86,39 +98,71 @@ class Journal:
         if uncertain and self._last < self._ceiling.reserved:
             self._skip_to(self._ceiling.reserved)
         self._marked = self._acknowledged
-        waiting = "SELECT count(*) FROM verdict WHERE sequence > ?"
-        count = int(self._database.execute(waiting, (self._acknowledged,)).fetchone()[0])
+        count = queries.count_after(self._database, self._acknowledged)
         self._skipped_until, self._skipped = self._last, self._last - self._acknowledged - count
 
     def _skip_to(self, reserved: int) -> None:
-        log.error(
-            "journal %s holds numbers up to %d, but others up to %d may have been used: it goes on above them",
-            self._path, self._last, reserved,
-        )  # fmt: skip
+        self._tell(
+            f"journal {self._path} holds numbers up to {self._last}, but others up to {reserved} may have been used: "
+            "it goes on above them"
+        )
         with file.transaction(self._database):
-            file.write_mark(self._database, "floor", reserved)
+            queries.write_mark(self._database, "floor", reserved)
         self._last = reserved
 
     def _begin_afresh(self, error: sqlite3.Error) -> None:
         """Move the damaged file aside; begin a new one with what is unsent and still known."""
-        if hasattr(self, "_database"):
-            self._database.close()
+        open_rows, acknowledged = file.readable(self._database, max(self._acknowledged, self._ceiling.acknowledged))
+        self._database.close()
+        if self._last:
+            self._ceiling.pin(self._last, acknowledged)
         aside = file.move_aside(self._path)
-        rows, acknowledged = file.salvage(aside, max(self._acknowledged, self._ceiling.acknowledged))
+        rows, acknowledged = file.salvage(aside, acknowledged)
         kept_s = int(self._wall_s())
-        known = {record.sequence: (record.sequence, kept_s, record.payload) for record, _ in self._tail}
-        known |= {row[0]: row for row in rows}
-        unsent = [known[sequence] for sequence in sorted(known) if sequence > acknowledged]
+        with self._tail_lock:
+            known = {record.sequence: (record.sequence, kept_s, record.payload) for record in self._tail.all()}
+        known |= {row[0]: row for row in (*open_rows, *rows)}
+        self._rescued = [known[sequence] for sequence in sorted(known) if sequence > acknowledged]
+        self._acknowledged = acknowledged
+        self._last = max(self._last, acknowledged, *(row[0] for row in self._rescued[-1:]))
+        self._tell(
+            f"journal {self._path} was damaged ({error}) and is now {aside.name}; "
+            f"a fresh one begins with {len(self._rescued)} unsent records that are still known"
+        )
+        self._refill(self._rescued)
+
+    def _refill(self, rescued: list[queries.Row]) -> None:
+        """Put into the fresh file what belongs there; when the disk fails, the next use of the journal tries again."""
         self._database = file.connect(self._path)
         with file.transaction(self._database):
-            self._database.executemany("INSERT INTO verdict VALUES (?, ?, ?)", unsent)
-            file.write_mark(self._database, "acknowledged", acknowledged)
-        self._acknowledged = acknowledged
-        self._last = max(self._last, acknowledged, *(row[0] for row in unsent[-1:]))
-        log.error(
-            "journal %s was damaged (%s) and is now %s; a fresh one begins with %d unsent records that are still known",
-            self._path, error, aside.name, len(unsent),
-        )  # fmt: skip
+            self._database.executemany("INSERT OR IGNORE INTO verdict VALUES (?, ?, ?)", rescued)
+            queries.write_mark(self._database, "acknowledged", self._acknowledged)
+            queries.write_mark(self._database, "floor", self._last)
+        self._rescued, self._inode = None, file.inode(self._path)
+
+    def _tell(self, text: str) -> None:
+        log.error("%s", text)
+        self._on_damage(text)
+
+    @contextmanager
+    def _using(self) -> Iterator[None]:
+        """One at a time; what the disk or SQLite raises becomes one line."""
+        with self._lock, file.failures(self._path):
+            if self._rescued is not None:
+                self._database.close()
+                self._refill(self._rescued)
+            yield
+
+    def _healing(self, work: Callable[[], T]) -> T:
+        """Do it, and once more with a fresh file when this one turns out to be damaged."""
+        with self._using():
+            try:
+                return work()
+            except sqlite3.DatabaseError as error:
+                if not file.is_damage(error):
+                    raise
+                self._begin_afresh(error)
+                return work()
 
     @property
     def last_sequence(self) -> int:
@@ -136,32 +180,38 @@ class Journal:
             return
         if [each.sequence for each in records] != list(range(self._last + 1, self._last + 1 + len(records))):
             raise ValueError(f"records must follow sequence {self._last} without a gap")
-        with self._lock, self._failures():
-            self._ceiling.cover(records[0].sequence, records[-1].sequence, self._acknowledged)
-            try:
-                self._write(records)
-            except sqlite3.DatabaseError as error:
-                if not file.is_damage(error):
-                    raise
-                self._begin_afresh(error)
-                self._write(records)
+        self._healing(lambda: self._keep(records))
+
+    def announce(self, count: int) -> None:
+        """So many verdicts wait for a disk that fails. Should they be lost, their numbers are not given to others.
+
+        Never raises: this is all that can be done, and it needs no room on the disk.
+        """
+        try:
+            with self._lock, file.failures(self._path):
+                self._ceiling.pin(self._last + count, self._acknowledged)
+        except SinkDown as error:
+            log.debug("verdicts in memory would be lost without a gap: %s", error)
+
+    def _keep(self, records: Sequence[Record]) -> None:
+        self._write(records)
         with self._tail_lock:
-            now_s = time.monotonic()
-            self._tail.extend((record, now_s) for record in records)
+            self._tail.add(records)
             self._last = records[-1].sequence
 
     def _write(self, records: Sequence[Record]) -> None:
         acknowledged = self._acknowledged
+        self._ceiling.cover(records[0].sequence, records[-1].sequence, acknowledged)
         marking = acknowledged != self._marked and time.monotonic() - self._marked_at_s >= MARK_EVERY_S
         kept_s = int(self._wall_s())
         rows = [(each.sequence, kept_s, each.payload) for each in records]
         if len(rows) <= ONE_STATEMENT and not marking:
-            file.insert(self._database, rows)
+            queries.insert(self._database, rows)
             return
         with file.transaction(self._database):
-            self._database.executemany("INSERT INTO verdict VALUES (?, ?, ?)", rows)
+            queries.insert_many(self._database, rows)
             if marking:
-                file.write_mark(self._database, "acknowledged", acknowledged)
+                queries.write_mark(self._database, "acknowledged", acknowledged)
         if marking:
             self._marked, self._marked_at_s = acknowledged, time.monotonic()
 
@@ -171,29 +221,14 @@ class Journal:
             after = max(after, self._acknowledged)
             if after >= self._last:
                 return []
-            place = self._place_in_tail(after + 1)
-            if place is not None:
-                return [record for record, _ in islice(self._tail, place, place + limit)]
-        return self._records(
-            "SELECT sequence, payload FROM verdict WHERE sequence > ? ORDER BY 1 LIMIT ?", after, limit
-        )
+            known = self._tail.after(after, limit)
+            if known is not None:
+                return known
+        return self._healing(lambda: queries.after(self._database, after, limit))
 
     def range(self, first: int, last: int) -> list[Record]:
         """The records from `first` to `last`, both included, acknowledged or not, as far as they are still kept."""
-        return self._records(
-            "SELECT sequence, payload FROM verdict WHERE sequence BETWEEN ? AND ? ORDER BY 1", first, last
-        )
-
-    def _records(self, query: str, *values: int) -> list[Record]:
-        with self._lock, self._failures():
-            rows = self._database.execute(query, values).fetchall()
-        return [Record(sequence=sequence, payload=payload) for sequence, payload in rows]
-
-    def _place_in_tail(self, sequence: int) -> int | None:
-        """Sequences in memory have no gap, so the place follows from the first of them."""
-        if not self._tail or sequence < self._tail[0][0].sequence:
-            return None
-        return sequence - self._tail[0][0].sequence
+        return self._healing(lambda: queries.between(self._database, first, last))
 
     def acknowledge(self, sequence: int) -> None:
         """Everything up to `sequence` has reached the broker. Costs no disk access; see `settle`."""
@@ -203,13 +238,17 @@ class Journal:
                 self._skipped = 0
 
     def settle(self) -> None:
-        """Write down what was acknowledged, if that is not on disk yet."""
-        with self._lock, self._failures():
-            acknowledged = self._acknowledged
-            if acknowledged != self._marked:
-                with file.transaction(self._database):
-                    file.write_mark(self._database, "acknowledged", acknowledged)
-                self._marked, self._marked_at_s = acknowledged, time.monotonic()
+        """Write down what was acknowledged, if that is not on disk yet, and see whether the file is still there."""
+        self._healing(self._settle)
+
+    def _settle(self) -> None:
+        if file.inode(self._path) != self._inode:
+            raise file.damage("somebody removed or replaced it")
+        acknowledged = self._acknowledged
+        if acknowledged != self._marked:
+            with file.transaction(self._database):
+                queries.write_mark(self._database, "acknowledged", acknowledged)
+            self._marked, self._marked_at_s = acknowledged, time.monotonic()
 
     def backlog(self) -> tuple[int, float]:
         """How many records wait for the broker, and the age of the oldest in seconds. Never raises.
@@ -220,18 +259,16 @@ class Journal:
             after, waiting = self._acknowledged, self._last - self._acknowledged
             if waiting <= 0:
                 return 0, 0.0
-            place = self._place_in_tail(after + 1)
-            at_least_s = time.monotonic() - self._tail[place or 0][1] if self._tail else 0.0
-            if place is not None:
+            at_least_s, is_known = self._tail.age_s(after + 1)
+            if is_known:
                 return waiting, at_least_s
             waiting -= self._skipped
-        oldest = "SELECT kept_s FROM verdict WHERE sequence > ? ORDER BY sequence LIMIT 1"
         try:
-            with self._lock, self._failures():
-                row = self._database.execute(oldest, (after,)).fetchone()
+            with self._using():
+                kept_s = queries.kept_s_after(self._database, after)
         except SinkDown:
             return waiting, at_least_s
-        return (max(1, waiting), max(at_least_s, self._wall_s() - row[0])) if row else (0, 0.0)
+        return (max(1, waiting), max(at_least_s, self._wall_s() - kept_s)) if kept_s is not None else (0, 0.0)
 
     def prune(self, now_s: float) -> int:
         """Forget acknowledged records kept for longer than `keep_days`, or too many for `keep_mb`; how many.
@@ -253,21 +290,18 @@ class Journal:
         return removed
 
     def _is_too_big(self) -> bool:
-        with self._lock, self._failures():
-            return file.used_bytes(self._database) > self._keep_bytes
+        with self._using():
+            return queries.used_bytes(self._database) > self._keep_bytes
 
     def _old_until(self, now_s: float) -> int:
-        young = "SELECT sequence FROM verdict WHERE kept_s >= ? ORDER BY sequence LIMIT 1"
-        with self._lock, self._failures():
-            row = self._database.execute(young, (now_s - self._keep_s,)).fetchone()
-        return min(self._acknowledged, self._last - 1, row[0] - 1 if row else self._last)
+        with self._using():
+            youngest = queries.first_since(self._database, now_s - self._keep_s)
+        return min(self._acknowledged, self._last - 1, youngest - 1 if youngest else self._last)
 
     def _remove(self, until: int) -> int:
         """A few at a time, so that a verdict never waits long for the lock."""
-        old = "SELECT sequence FROM verdict WHERE sequence <= ? ORDER BY sequence LIMIT ?"
-        with self._lock, self._failures(), file.transaction(self._database):
-            query = f"DELETE FROM verdict WHERE sequence IN ({old})"
-            return self._database.execute(query, (until, PRUNED_AT_ONCE)).rowcount
+        with self._using(), file.transaction(self._database):
+            return queries.remove(self._database, until, PRUNED_AT_ONCE)
 
     def close(self) -> None:
         """Write down what was acknowledged and let go of the file. A disk that fails now is only logged."""
@@ -278,14 +312,3 @@ class Journal:
         with self._lock:
             self._database.close()
             self._ceiling.close()
-
-    @contextmanager
-    def _failures(self) -> Iterator[None]:
-        """Whatever the disk or SQLite raises becomes one line that says what, where and what to do."""
-        try:
-            yield
-        except sqlite3.Error as error:
-            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            raise SinkDown(f"journal {self._path}: {error}; {file.ADVICE.get(code, 'check the disk')}") from None
-        except OSError as error:
-            raise SinkDown(f"journal {self._path}: {error.strerror}; check its disk and the space on it") from None

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import quote
 
 from edge.domain import SinkDown
-
-Row = tuple[int, int, bytes]
-"""`(sequence, kept_s, payload)`; `kept_s` is the wall clock at the commit, seconds since 1970."""
+from edge.sinks.journal_queries import Row, marks
 
 APPLICATION_ID = 0x4C474A4C
 VERSION = 1
@@ -39,6 +38,18 @@ ADVICE = {
     sqlite3.SQLITE_BUSY: "close the other program that holds it open",
     sqlite3.SQLITE_IOERR: "check the disk and the space on it",
 }
+
+
+@contextmanager
+def failures(path: Path) -> Iterator[None]:
+    """Whatever the disk or SQLite raises becomes a `SinkDown` of one line that says what, where and what to do."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        raise SinkDown(f"journal {path}: {error}; {ADVICE.get(code, 'check the disk')}") from None
+    except OSError as error:
+        raise SinkDown(f"journal {path}: {error.strerror}; check its disk and the space on it") from None
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -84,34 +95,6 @@ def is_damage(error: Exception) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
-def marks(database: sqlite3.Connection) -> tuple[int, int]:
-    """The last sequence in use and the last acknowledged one."""
-    values = dict(database.execute("SELECT name, value FROM mark"))
-    top = database.execute("SELECT max(sequence) FROM verdict").fetchone()[0] or 0
-    return max(top, values.get("floor", 0)), values.get("acknowledged", 0)
-
-
-def insert(database: sqlite3.Connection, rows: list[Row]) -> None:
-    """Insert a few rows and commit, in one call.
-
-    Each call gives up the interpreter and must wait for it afterwards, up to 5 ms beside a busy thread; BEGIN, INSERT
-    and COMMIT would be three.
-    """
-    values = ", ".join(["(?, ?, ?)"] * len(rows))
-    database.execute(f"INSERT INTO verdict VALUES {values}", [each for row in rows for each in row])
-
-
-def used_bytes(database: sqlite3.Connection) -> int:
-    """What the records take; the file itself keeps the room of removed ones and uses it again."""
-    total, free = (int(database.execute(f"PRAGMA {name}_count").fetchone()[0]) for name in ("page", "freelist"))
-    return (total - free) * PAGE_BYTES
-
-
-def write_mark(database: sqlite3.Connection, name: str, value: int) -> None:
-    """Remember a number; belongs in a transaction."""
-    database.execute("INSERT OR REPLACE INTO mark VALUES (?, ?)", (name, value))
-
-
 @contextmanager
 def transaction(database: sqlite3.Connection) -> Iterator[None]:
     """All or nothing."""
@@ -123,6 +106,11 @@ def transaction(database: sqlite3.Connection) -> Iterator[None]:
         if database.in_transaction:
             database.execute("ROLLBACK")
         raise
+
+
+def inode(path: Path) -> int:
+    """Which file is there; 0 when there is none."""
+    return path.stat().st_ino if path.exists() else 0
 
 
 def move_aside(path: Path) -> Path:
@@ -137,14 +125,19 @@ def move_aside(path: Path) -> Path:
 
 def salvage(path: Path, acknowledged: int) -> tuple[list[Row], int]:
     """What can still be read of the records above `acknowledged` or above the file's own mark, and that mark."""
-    rows: dict[int, Row] = {}
     try:
-        with closing(sqlite3.connect(path)) as database:
-            acknowledged = max(acknowledged, _read_mark(database))
-            for direction in ("ASC", "DESC"):
-                _read_on(database, direction, acknowledged, rows)
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True)) as database:
+            return readable(database, acknowledged)
     except sqlite3.DatabaseError:
-        pass  # nothing in it is readable: what was found so far is all there is
+        return [], acknowledged  # it cannot even be opened
+
+
+def readable(database: sqlite3.Connection, acknowledged: int) -> tuple[list[Row], int]:
+    """The same of a file that is open."""
+    rows: dict[int, Row] = {}
+    acknowledged = max(acknowledged, _read_mark(database))
+    for direction in ("ASC", "DESC"):
+        _read_on(database, direction, acknowledged, rows)
     return [rows[sequence] for sequence in sorted(rows)], acknowledged
 
 

@@ -9,16 +9,16 @@ import logging
 import queue
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from threading import Event
 from typing import Any, Protocol
 
 from edge import config
 from edge.domain import SinkDown
-from edge.sinks.commands import Desk, Kept
+from edge.sinks.commands import Command, Desk, Kept
 from edge.sinks.connection import VERSIONS, Answer, Connection
-from edge.sinks.credentials import password, tls_context
+from edge.sinks.credentials import login, tls_context
 from edge.sinks.outbox import Ledger, Letter, Outbox, encoded
 from edge.sinks.trouble import Lost
 
@@ -64,23 +64,29 @@ class MqttPublisher:
 
     Make it before the first new verdict is written: what the journal holds unsent by then goes out as `replayed`.
     Raises `edge.config.ConfigError` at once when `mqtt.prefix`, the password file or the TLS files cannot be used.
-    `on_up` is told, from this thread, when verdicts can flow and when they cannot.
+    `on_up` is told, from this thread, when verdicts can flow and when they cannot. `commands`: what others may ask for
+    beside `resend` while `mqtt.commands` is on.
     """
 
     def __init__(
-        self, settings: config.Mqtt, station: config.Station, journal: Journal, on_up: Callable[[bool], None]
+        self,
+        settings: config.Mqtt,
+        station: config.Station,
+        journal: Journal,
+        on_up: Callable[[bool], None],
+        commands: Sequence[Command] = (),
     ) -> None:
         self._settings = settings
         self._client_id = f"linegate-{station.site}-{station.line}-{station.station}"
         self._prefix = topic_prefix(settings.prefix, station)
-        password(settings)
+        login(settings)
         tls_context(settings.tls)
         self._where = f"broker {settings.host}:{settings.port}"
         self._journal = journal
         self._outbox = Outbox(journal)
-        self._desk = Desk(journal)
+        self._desk = Desk(journal, commands, later=self._say_later)
         self._on_up = on_up
-        self._sayings: queue.SimpleQueue[tuple[str, Mapping[str, Any], bool]] = queue.SimpleQueue()
+        self._sayings: queue.SimpleQueue[Letter] = queue.SimpleQueue()
         self._ear, self._bell = socket.socketpair()
         self._ear.setblocking(False)
         self._bell.setblocking(False)
@@ -109,7 +115,10 @@ class MqttPublisher:
         self._say("event", document, retain=False)
 
     def _say(self, topic: str, document: Mapping[str, Any], *, retain: bool) -> None:
-        self._sayings.put((topic, document, retain))
+        self._say_later(Letter(topic=topic, payload=encoded(document), retain=retain))
+
+    def _say_later(self, letter: Letter) -> None:
+        self._sayings.put(letter)
         self.wake()
 
     def run(self, stopping: Event) -> None:
@@ -135,11 +144,11 @@ class MqttPublisher:
 
     def _connect(self, stopping: Event) -> Connection:
         """The newest version that the broker accepts."""
+        will = offline("connection lost")
+        commands = self._desk.names if self._settings.commands else ()
         for version in VERSIONS:
             try:
-                connection = Connection(
-                    self._settings, self._prefix, self._client_id, offline("connection lost"), version
-                )
+                connection = Connection(self._settings, self._prefix, self._client_id, will, version, commands)
                 connection.open(stopping)
             except config.ConfigError as error:
                 raise Lost(f"was not asked: {error}") from None
@@ -180,8 +189,7 @@ class MqttPublisher:
     def _step(self, connection: Connection, timeout_s: float) -> None:
         """Send what may be sent, then wait a moment for answers or for something new to send."""
         while not self._sayings.empty():
-            topic, document, retain = self._sayings.get()
-            self._outbox.say(topic, document, retain=retain)
+            self._outbox.say(self._sayings.get())
         if self._trouble and self._steady:
             self._tell_back()
         try:

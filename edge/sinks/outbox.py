@@ -73,11 +73,10 @@ class Outbox:
         self._events_on_way: deque[Letter] = deque()
         self._answers: deque[Iterator[Letter]] = deque()
 
-    def say(self, topic: str, document: Mapping[str, Any], *, retain: bool) -> None:
+    def say(self, letter: Letter) -> None:
         """Something other than a verdict; a retained topic holds its latest value only."""
-        letter = Letter(topic=topic, payload=encoded(document), retain=retain)
-        if retain:
-            self._latest[topic] = self._unsaid[topic] = letter
+        if letter.retain:
+            self._latest[letter.topic] = self._unsaid[letter.topic] = letter
         else:
             self._events.append(letter)
 

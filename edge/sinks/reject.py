@@ -1,132 +1,296 @@
-"""The reject gate: a pulse on a GPIO pin at the moment a part lies before it. The only file that knows gpiozero."""
+"""The reject gate: a pulse on a GPIO pin while a part lies before it, wherever the belt has taken it by then."""
 
 from __future__ import annotations
 
-import heapq
 import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from threading import Event
 from typing import Any
 
 from edge import config
-from edge.domain import Decision, Verdict
+from edge.belt import Belt, Place
+from edge.domain import Decision, Part, Verdict
+from edge.pins import Output, Wish, open_output
 
 log = logging.getLogger(__name__)
 
+PIN = Wish(key="reject.pin", off="reject.enabled: false")
+STOP_PIN = Wish(key="reject.stop_pin", off="it to -1")
 TURN_S = 0.25
+"""How long nothing needs to be looked at when no part is to be ejected."""
+SLOWEST_S, FASTEST_S = 0.02, 0.0005
+"""How often the belt is looked at while one is."""
+CREEPING = 0.05
+"""A belt at less than this share of its usual speed is expected to go on at its usual one."""
+FARTHEST_S = 1e6
+KEPT_BEHIND = 32
+"""Parts beyond the gate that are remembered, so that no pulse hits one of them."""
+NOWHERE = "its place on the belt is not known"
+PASSED = "it was before the reject gate already"
 
 
-class NoOutput(OSError):
-    """There is no such pin on this machine; one line that says what to do."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """What is known about a part's way to the reject gate when its verdict falls."""
+
+    at_s: float | None
+    """When it will be there if the belt runs on as it does now, at its usual speed if it stands; None: nobody knows."""
+    late: bool
+    """It is beyond it already."""
 
 
-def eject_at_s(settings: config.Reject, verdict: Verdict) -> float:
-    """When the part is before the gate, on the clock of the frames: by distance and its speed, or by a fixed delay."""
-    if settings.distance_px and verdict.speed_px_s > 0:
-        return verdict.captured_at_s + settings.distance_px / verdict.speed_px_s
-    return verdict.captured_at_s + settings.delay_s
+@dataclass(slots=True, kw_only=True)
+class _Coming:
+    """One part on its way."""
+
+    number: int
+    goal_px: float
+    """The belt's count at which its centre is before the gate."""
+    verdict: Verdict | None = None
+    due: bool = False
+    """It is to be pulsed for, and was not yet."""
+    yields: bool = False
+    """A pulse may hit it: it is, or was, to be pulsed for."""
+    pulse_s: tuple[float, float] | None = None
+    """A pulse it was given while nobody knew well where it was; to be confirmed."""
 
 
 class RejectOutput:
     """Pulses for rejected and reviewed parts, or, with `drives: pass`, for passed ones only.
 
     The second is the fail-safe: what nobody vouches for in time is rejected, even when this process is killed and the
-    pin falls back to an input. A pulse that would come too late, and so hit another part, is left out and told to
-    `on_late`. Pulses that touch become one. `give` may be called from any thread, `run` is the body of one.
+    pin falls back to an input. A pulse that would come too late, or that might hit a part it is not meant for, is left
+    out and told to `on_late`. Pulses that touch become one; a pulse ends halfway to the next part that shall stay.
+    `expect` and `give` may be called from any thread, `run` is the body of one.
     """
 
     def __init__(
         self,
         settings: config.Reject,
+        belt: Belt,
         *,
-        on_late: Callable[[Verdict], None],
+        on_late: Callable[[Verdict, str], None],
         clock: Callable[[], float] = time.monotonic,
         factory: Any = None,
     ) -> None:
-        """Take the pin and set it to rest; raises `NoOutput`. `factory`: gpiozero's, when not the machine's own."""
+        """Take the pins and set them to rest; raises `NoPin`. `factory`: gpiozero's, when not the machine's own."""
         self._settings = settings
+        self._belt = belt
         self._on_late = on_late
         self._clock = clock
-        self._coming: list[tuple[float, int, Verdict]] = []
+        self._parts: list[_Coming] = []
+        self._late: list[tuple[Verdict, str]] = []
+        self._looked_s = -1.0
         self._changed = threading.Condition()
-        self._until_s = 0.0
-        self._device = _open(settings, factory)
+        self._until_s = self._stopped_until_s = 0.0
+        self._device = open_output(PIN, settings.pin, active_high=settings.active_high, factory=factory)
+        self._stop_device: Output | None = None
+        if settings.stop_pin >= 0:
+            try:
+                self._stop_device = open_output(STOP_PIN, settings.stop_pin, factory=factory)
+            except OSError:
+                self._device.close()
+                raise
 
-    def give(self, verdict: Verdict) -> bool:
-        """Note a verdict; False when it comes too late for its part."""
-        drives = verdict.decision is Decision.PASS
-        if drives != (self._settings.drives == "pass"):
-            return self._clock() <= eject_at_s(self._settings, verdict)
-        at_s = eject_at_s(self._settings, verdict)
-        if self._is_late(at_s):
-            self._tell_late(verdict)
-            return False
+    def expect(self, part: Part) -> None:
+        """A part passed the camera's gate and is about to be judged: no pulse for another may hit it."""
+        goal_px = self._part_goal_px(part)
+        if goal_px is not None:
+            with self._changed:
+                self._insert(_Coming(number=part.number, goal_px=goal_px))
+
+    def looked(self, at_s: float) -> None:
+        """Every part that passed the camera's gate by then is expected."""
+        self._looked_s = at_s
+
+    def forecast(self, verdict: Verdict) -> Forecast:
+        """When the part will be before the gate, on the clock of the frames; the best guess now."""
         with self._changed:
-            heapq.heappush(self._coming, (at_s, verdict.number, verdict))
+            known = next((each.goal_px for each in self._parts if each.number == verdict.number), None)
+        goal_px = self._goal_px(verdict.captured_at_s, verdict.speed_px_s) if known is None else known
+        now_s = self._clock()
+        place = self._belt.now(now_s)
+        if goal_px is None or place is None:
+            return Forecast(at_s=None, late=True)
+        return Forecast(at_s=self._reaches_s(goal_px, place, now_s), late=self._has_passed(goal_px, place))
+
+    def eject_s(self, part: Part) -> float | None:
+        """When a part will be before the gate; the best guess now, None when nobody knows."""
+        now_s = self._clock()
+        goal_px, place = self._part_goal_px(part), self._belt.now(now_s)
+        return None if goal_px is None or place is None else self._reaches_s(goal_px, place, now_s)
+
+    def give(self, verdict: Verdict) -> None:
+        """Note a verdict; when it comes too late for its part, `on_late` is told by `run`."""
+        driven = (verdict.decision is Decision.PASS) == (self._settings.drives == "pass")
+        with self._changed:
+            part = next((each for each in self._parts if each.number == verdict.number), None)
+            if part is None:
+                goal_px = self._goal_px(verdict.captured_at_s, verdict.speed_px_s)
+                if goal_px is None:
+                    self._late.append((verdict, NOWHERE))
+                    self._changed.notify()
+                    return
+                part = _Coming(number=verdict.number, goal_px=goal_px)
+                self._insert(part)
+            part.verdict, part.due, part.yields = verdict, driven, driven
+            if not driven:
+                place = self._belt.now(self._clock())
+                if place is not None and self._has_passed(part.goal_px, place):
+                    self._late.append((verdict, PASSED))
             self._changed.notify()
-        return True
 
     def run(self, stopping: Event) -> None:
-        """Pulse until `stopping` is set; pulses that are due later are left out, and the pin is at rest."""
+        """Pulse until `stopping` is set; pulses that are due later are left out, and the pins are at rest."""
         try:
             while not stopping.is_set():
+                wait_s = self.step()
                 with self._changed:
-                    due, wait_s = self._due()
-                    if not due:
+                    if not self._late:
                         self._changed.wait(wait_s)
-                for at_s, verdict in due:
-                    self._begin(at_s, verdict)
-                self._set(self._clock() < self._until_s)
         finally:
-            self._set(False)
+            self._set(self._device, False)
+            if self._stop_device is not None:
+                self._set(self._stop_device, False)
 
     def close(self) -> None:
-        """Let go of the pin; call it when `run` has ended."""
+        """Let go of the pins; call it when `run` has ended."""
         self._device.close()
+        if self._stop_device is not None:
+            self._stop_device.close()
 
-    def _due(self) -> tuple[list[tuple[float, Verdict]], float]:
-        """What is to begin now, and how long there is nothing to do."""
+    def step(self) -> float:
+        """Do what is to be done now; how long there is nothing more to do, if no verdict comes."""
         now_s = self._clock()
-        due = []
-        while self._coming and self._coming[0][0] <= now_s:
-            at_s, _, verdict = heapq.heappop(self._coming)
-            due.append((at_s, verdict))
-        ends = [self._until_s] if self._device.value else []
-        events = [*ends, *(at_s for at_s, _, _ in self._coming[:1])]
-        return due, max(0.0, min([TURN_S, *(at_s - now_s for at_s in events)]))
+        place = self._belt.now(now_s)
+        with self._changed:
+            if place is not None:
+                for part in self._parts:
+                    self._look_after(part, place, now_s)
+                self._forget(place)
+            late, self._late = self._late, []
+            wait_s = self._wait_s(place, now_s)
+        self._set(self._device, now_s < self._until_s)
+        for verdict, why in late:
+            self._tell_late(verdict, why, now_s)
+        if self._stop_device is not None:
+            self._set(self._stop_device, now_s < self._stopped_until_s)
+        return wait_s
 
-    def _begin(self, at_s: float, verdict: Verdict) -> None:
-        if self._is_late(at_s):
-            self._tell_late(verdict)
-        else:
-            self._until_s = max(self._until_s, at_s + self._settings.pulse_s)
+    def _look_after(self, part: _Coming, place: Place, now_s: float) -> None:
+        if part.pulse_s is not None:
+            self._confirm(part, place)
+        if not part.due:
+            return
+        beyond_px = place.px - part.goal_px
+        if 0 <= beyond_px <= self._tolerance_px() and self._is_safe(part, place):
+            part.due = False
+            self._until_s = max(self._until_s, now_s + self._pulse_s(part, place))
+            if place.off_px > self._tolerance_px():
+                part.pulse_s = (now_s, self._until_s)
+        elif self._has_passed(part.goal_px, place):
+            self._give_up(part)
 
-    def _is_late(self, at_s: float) -> bool:
-        return self._clock() > at_s + self._settings.tolerance_s
+    def _is_safe(self, part: _Coming, place: Place) -> bool:
+        """Wherever the belt may really be, this part or one like it is the nearest to the gate."""
+        low_px, high_px = place.px - place.off_px, place.px + place.off_px
+        behind_px, ahead_px = self._neighbours(part)
+        if low_px < behind_px or high_px >= ahead_px:
+            return False
+        if place.off_px <= self._tolerance_px():
+            return True
+        # A guess so rough may only be used where every part is known: those that passed the camera since the last
+        # frame are not.
+        unknown_px = self._goal_px(self._looked_s, self._belt.usual_px_s)
+        return unknown_px is not None and high_px + self._settings.pulse_s * place.speed_px_s < unknown_px
 
-    def _tell_late(self, verdict: Verdict) -> None:
-        log.error("part %d (%s) was before the reject gate already; no pulse", verdict.number, verdict.decision.value)
-        self._on_late(verdict)
+    def _pulse_s(self, part: _Coming, place: Place) -> float:
+        _, ahead_px = self._neighbours(part)
+        room_px = ahead_px - place.px - place.off_px
+        return min(self._settings.pulse_s, room_px / place.speed_px_s if place.speed_px_s > 0 else 1e9)
 
-    def _set(self, active: bool) -> None:
-        if bool(self._device.value) != active:
-            self._device.value = active
+    def _neighbours(self, part: _Coming) -> tuple[float, float]:
+        """Halfway to the nearest part that shall stay, on either side, on the belt's count."""
+        stays = [each.goal_px for each in self._parts if not each.yields and not self._goes_along(each, part)]
+        behind = max((px for px in stays if px <= part.goal_px), default=-1e18)
+        ahead = min((px for px in stays if px > part.goal_px), default=1e18)
+        return (behind + part.goal_px) / 2, (ahead + part.goal_px) / 2
 
+    def _goes_along(self, other: _Coming, part: _Coming) -> bool:
+        """Side by side with a part that must be ejected: no pulse can part them, and none must get by."""
+        return self._settings.drives == "reject" and abs(other.goal_px - part.goal_px) <= self._tolerance_px()
 
-def _open(settings: config.Reject, factory: Any) -> Any:
-    try:
-        from gpiozero import GPIOZeroError, OutputDevice
-    except ImportError:
-        raise NoOutput(
-            "reject.enabled: gpiozero is not installed; pip install 'linegate[gpio]', or set it false"
-        ) from None
-    try:
-        return OutputDevice(settings.pin, active_high=settings.active_high, initial_value=False, pin_factory=factory)
-    except (GPIOZeroError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise NoOutput(
-            f"reject.pin: GPIO {settings.pin} cannot be used ({reason}); run on a Raspberry Pi with python3-lgpio, "
-            "as a user of group gpio, or set reject.enabled: false"
-        ) from None
+    def _confirm(self, part: _Coming, place: Place) -> None:
+        """Now that the belt was read again: was the part before the gate during its pulse?"""
+        assert part.pulse_s is not None
+        if place.read_s < part.pulse_s[1]:
+            return
+        began_px, ended_px = (self._belt.at(at_s) for at_s in part.pulse_s)
+        part.pulse_s = None
+        if began_px is None or ended_px is None or began_px > part.goal_px + self._tolerance_px():
+            self._give_up(part)
+        elif ended_px < part.goal_px - self._tolerance_px():
+            part.due = True
+
+    def _give_up(self, part: _Coming) -> None:
+        part.due = False
+        if part.verdict is not None:
+            self._late.append((part.verdict, PASSED))
+
+    def _reaches_s(self, goal_px: float, place: Place, now_s: float) -> float | None:
+        usual = self._belt.usual_px_s
+        speed = place.speed_px_s if place.speed_px_s > CREEPING * usual else usual
+        if speed <= 0 or abs(goal_px - place.px) > FARTHEST_S * speed:
+            return None
+        return now_s + (goal_px - place.px) / speed
+
+    def _has_passed(self, goal_px: float, place: Place) -> bool:
+        return place.px - place.off_px > goal_px + self._tolerance_px()
+
+    def _tolerance_px(self) -> float:
+        return self._settings.tolerance_s * self._belt.usual_px_s
+
+    def _part_goal_px(self, part: Part) -> float | None:
+        return self._goal_px(part.at_s, part.speed_px_s, part.ahead_px)
+
+    def _goal_px(self, captured_s: float, speed_px_s: float, ahead_px: float = 0.0) -> float | None:
+        way_px = self._belt.way_px(self._settings.distance_px, self._settings.delay_s, ahead_px, speed_px_s)
+        began_px = self._belt.at(captured_s)
+        return None if began_px is None or way_px is None else began_px + way_px
+
+    def _insert(self, part: _Coming) -> None:
+        self._parts.append(part)
+        self._parts.sort(key=lambda each: each.goal_px)
+
+    def _forget(self, place: Place) -> None:
+        behind = [each for each in self._parts if each.goal_px < place.px and not each.due and each.pulse_s is None]
+        gone = {id(each) for each in behind[:-KEPT_BEHIND] if each.verdict is not None}
+        if gone:
+            self._parts = [each for each in self._parts if id(each) not in gone]
+
+    def _wait_s(self, place: Place | None, now_s: float) -> float:
+        waits = [TURN_S]
+        if now_s < self._until_s:
+            waits.append(self._until_s - now_s)
+        if now_s < self._stopped_until_s:
+            waits.append(self._stopped_until_s - now_s)
+        due = [each.goal_px for each in self._parts if each.due or each.pulse_s is not None]
+        if due:
+            waits.append(SLOWEST_S)
+        if due and place is not None and place.speed_px_s > 0:
+            ahead = [px - place.px for px in due if px > place.px]
+            waits.append(max(FASTEST_S, min(ahead, default=0.0) / place.speed_px_s))
+        return min(waits)
+
+    def _tell_late(self, verdict: Verdict, why: str, now_s: float) -> None:
+        log.error("part %d (%s): %s; no pulse", verdict.number, verdict.decision.value, why)
+        if verdict.decision is not Decision.PASS and self._settings.drives == "reject":
+            self._stopped_until_s = now_s + self._settings.stop_s
+        self._on_late(verdict, why)
+
+    def _set(self, device: Output, active: bool) -> None:
+        if bool(device.value) != active:
+            device.value = active

@@ -8,8 +8,8 @@ import ssl
 ADVICE = {
     0x84: "speaks another version of MQTT",
     0x85: "does not accept the client's name ({text}); shorten site, line and station in the config",
-    0x86: "does not accept user name and password; check mqtt.username and mqtt.password_file",
-    0x87: "does not let us in (not authorized); check mqtt.username, mqtt.password_file and the broker's access list",
+    0x86: "does not accept user name and password; check mqtt.username and its password",
+    0x87: "does not let us in (not authorized); check mqtt.username, its password and the broker's access list",
     0x88: "is not available just now ({text})",
     0x8A: "has banned this client; ask whoever runs it",
     0x8B: "is shutting down",

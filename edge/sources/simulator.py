@@ -128,6 +128,10 @@ class Simulator:
             )
         return Truth(count=len(found), parts=tuple(found), gate=gate)
 
+    def travelled_px(self, at_s: float) -> float:
+        """How far the belt had come at a moment on the clock of the frames; a simulated encoder counts it."""
+        return self._motion.travel_px(max(0.0, at_s - self._start_s))
+
     def index_at(self, placement: Placement, share: float) -> int:
         """The number of the frame in which a part has come about this share of its way through the picture."""
         return round(self._motion.reaches(placement.along_px + share * self._along_px) * self._config.fps)

@@ -101,6 +101,11 @@ class Lane:
         """The usual speed, in pixels of the full picture."""
         return self._pace.usual * self._sight.factor
 
+    @property
+    def travelled_px(self) -> float:
+        """How far the belt has come since the first look, in pixels of the full picture."""
+        return self._unrolled.position * COARSE * self._sight.factor
+
     def update(self, moment: Moment) -> list[Part]:
         """Take one look; give the parts that are settled by it."""
         evidence, planes = self._empty.evidence(moment.look, self._unrolled.evidence)
@@ -217,6 +222,7 @@ class Lane:
             views=views,
             reason=reason,
             speed_px_s=speed * COARSE * self._sight.factor,
+            ahead_px=max(0.0, self._gate - blob.center[0] - self._unrolled.position) * COARSE * self._sight.factor,
             center_px=self._box(blob).center_px,
         )
 

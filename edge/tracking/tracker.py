@@ -43,6 +43,8 @@ class BeltTracker:
         self._rumour: tuple[_Course, float] | None = None
         self._lanes: list[Lane] = []
         self._number = self._entered = 0
+        self._travelled: list[tuple[float, float]] = []
+        self._before_px = 0.0
 
     @property
     def entered(self) -> int:
@@ -65,17 +67,25 @@ class BeltTracker:
         """Where parts are in the latest frame."""
         return tuple(box for lane in self._lanes for box in lane.outlines)
 
+    @property
+    def travelled(self) -> tuple[tuple[float, float], ...]:
+        """How far the belt had come in each frame that the latest update went through."""
+        return tuple(self._travelled)
+
     def update(self, frame: Frame) -> list[Part]:
         """Take one frame; give the parts that are settled by it."""
+        self._travelled.clear()
         if not self._lanes:
             return self._learn(frame)
         if all(lane.is_lost for lane in self._lanes):
+            self._before_px += self._lanes[0].travelled_px
             self._lanes, self._course, self._rumour = [], None, None
             return self._learn(frame)
         return self._passed(Moment(at_s=frame.at_s, look=self._sight.look(frame.image), image=frame.image))
 
     def _passed(self, moment: Moment) -> list[Part]:
         parts = [part for lane in self._lanes for part in lane.update(moment)]
+        self._travelled.append((moment.at_s, self._before_px + self._lanes[0].travelled_px))
         return [self._numbered(part) for part in sorted(parts, key=lambda part: part.at_s)]
 
     def _numbered(self, part: Part) -> Part:

@@ -2,9 +2,10 @@
 
     python -m tests.soak.soak --parts 10000 --rate 20 --seeds 1 2 3
 
-The delivering half of the daemon dies at random steps and at random instants; the broker is stopped, killed, frozen,
-cut off without a word, and forbids the login. The gateway of deploy/plc books verdicts on the other side. In the end
-it must have booked every sequence once, in order, and each with the content that the journal holds.
+The delivering half of the daemon dies at random steps and at random instants, and its clock jumps by hours; the broker
+is stopped, killed, frozen, cut off without a word, and forbids the login. The gateway of deploy/plc books verdicts on
+the other side. In the end it must have booked every sequence once, in order, and each with the content that the journal
+holds.
 """
 
 from __future__ import annotations
@@ -149,9 +150,11 @@ class World:
         """Until the next failure."""
         return self._random.expovariate(0.7)
 
-    def died_where(self) -> Counter[str]:
-        """The steps at which the station killed itself."""
-        return Counter(line for line in self._log.read_text().splitlines() if line.startswith("dies "))
+    def told(self) -> Counter[str]:
+        """What befell the station: the steps at which it killed itself, jumps of its clock, refused logins."""
+        lines = self._log.read_text().splitlines()
+        told = Counter(line for line in lines if line.startswith(("dies ", "clock ")))
+        return told + Counter({"login refused": sum("not authorized" in line for line in lines)})
 
 
 class Books(gateway.Follower):  # type: ignore[misc]
@@ -200,8 +203,9 @@ def soak(folder: Path, parts: int, rate: int, seed: int) -> str:
     for document in kept.values():
         document.pop("replayed")
     assert all(books.contents[each] == {json.dumps(kept[each])} for each in kept)
+    assert len({document["part_id"] for document in kept.values()}) == parts
     took = f"{parts} verdicts in {time.monotonic() - began_s:.0f} s"
-    failures = ", ".join(f"{kind} {count}" for kind, count in sorted((world.happened + world.died_where()).items()))
+    failures = ", ".join(f"{kind} {count}" for kind, count in sorted((world.happened + world.told()).items()))
     return f"seed {seed}: {took}, all booked once and in order; {dict(books.copies)}; {failures}"
 
 

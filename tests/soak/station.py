@@ -1,7 +1,7 @@
 """The delivering half of the daemon as a process that may be killed: `station.py FOLDER PORT PARTS RATE SEED`.
 
-It kills itself at a random step of a verdict's way, and is to be started again then. When all parts are given it stays
-to answer requests.
+It kills itself at a random step of a verdict's way, and is to be started again then. Its wall clock jumps back and
+forth by hours. When all parts are given it stays to answer requests.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.journal_cost import record
+from benchmarks.journal_cost import SPEAKER
 from edge import config
 from edge.delivery import Decided, Delivery
 from edge.domain import Decision, Verdict
+from edge.message import Record, Times, encode, live_part_id
 from edge.sinks import connection, mqtt
 from edge.sinks.journal import Journal
 
@@ -56,6 +57,28 @@ STEPS: list[Callable[[], None]] = [
 ]
 
 
+class Jumping:
+    """A wall clock that somebody sets wrong again and again."""
+
+    def __init__(self, every: int = 300) -> None:
+        self._every = every
+        self._true_s = time.time
+        self._off_s = 0.0
+
+    def __call__(self) -> float:
+        if random.randrange(self._every) == 0:
+            self._off_s = random.uniform(-30, 30) * 3600
+            print("clock jumped", flush=True)
+        return self._true_s() + self._off_s
+
+
+def encoded(decided: Decided, sequence: int) -> Record:
+    """As the daemon does it, on the wall clock."""
+    now_s = time.time()
+    times = Times(captured_s=now_s - 0.02, decided_s=now_s, eject_s=now_s + 0.5)
+    return encode(decided.verdict, SPEAKER, times, sequence=sequence, part_id=live_part_id(time.time))
+
+
 def main() -> None:
     """Give verdicts until the journal holds `PARTS`."""
     folder, port, parts, rate, seed = Path(sys.argv[1]), *map(int, sys.argv[2:])
@@ -63,15 +86,13 @@ def main() -> None:
     if (step := random.randrange(len(STEPS) + 1)) < len(STEPS):
         STEPS[step]()
     mqtt.BACK_OFF_S = (0.1, 0.2, 0.5)
-    journal = Journal(folder / "journal.sqlite", 30)
+    time.time = Jumping()  # type: ignore[assignment]
+    journal = Journal(folder / "journal.sqlite", 30, wall_s=time.time)
     settings = config.Mqtt(
         port=port, keepalive_s=2, commands=True, username="cam1", password_file=str(folder / "password")
     )
     publisher = mqtt.MqttPublisher(settings, config.Station(), journal, lambda _up: None)
-    delivery = Delivery(
-        journal, lambda _decided, sequence: record(sequence),
-        on_committed=lambda *_: publisher.wake(), on_journal=lambda _ok: None,
-    )  # fmt: skip
+    delivery = Delivery(journal, encoded, on_committed=lambda *_: publisher.wake(), on_journal=lambda _trouble: None)
     leaving = threading.Event()
     threads = [threading.Thread(target=delivery.run), threading.Thread(target=publisher.run, args=(leaving,))]
     for thread in threads:
