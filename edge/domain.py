@@ -85,9 +85,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
-    """What the model said: raw int8 outputs, one row per view, one column per label."""
+    """What the model said: raw int8 outputs, one row per usable view, one column per label."""
 
     outputs: NDArray[np.int8]
+    unusable: str = ""
+    """Why a view has no row; empty when each has one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,7 +36,8 @@ class Judge:
 
     def decide(self, part: Part, scores: Scores | None) -> Verdict:
         """Judge one part; `scores` is None when nothing could be classified. Never raises for a part's sake."""
-        reason = part.reason or ("" if scores is not None and len(scores.outputs) else NOT_SEEN)
+        why = NOT_SEEN if scores is None or not scores.unusable else f"{NOT_SEEN}: {scores.unusable}"
+        reason = part.reason or ("" if scores is not None and len(scores.outputs) else why)
         if scores is None or not len(scores.outputs):
             return self._verdict(part, Decision.REVIEW, "", reason, score=0.5, views=0)
         outputs = scores.outputs.astype(np.int64)

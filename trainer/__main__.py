@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import shutil
 import sys
 import traceback
 from collections.abc import Sequence
@@ -14,9 +15,11 @@ from trainer.errors import BadRecipe, Refused
 from trainer.run import Run
 
 STEPS = {
+    "inspect": "look at the data: a table with a line per picture, and a page for people",
     "train": "divide the data and train the float network",
     "quantize": "convert the trained network into every variant",
     "measure": "judge test parts with every variant; writes metrics.json",
+    "protocol": "judge every part by a network that never saw it: five trainings, each fold kept, beside counterfactuals",
     "explain": "show which places of misjudged parts spoke for a defect",
     "report": "write report.html from metrics.json",
     "pack": "write the bundle for the device",
@@ -40,27 +43,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _do(asked: argparse.Namespace) -> None:
+    if asked.command == "inspect":
+        _inspect(asked)
+        return
     from trainer import steps
 
     shelf = Path(asked.shelf) if asked.shelf else None
-    if asked.command in ("run", "train"):
+    if asked.command == "run":
         run = _begun(asked)
-        if asked.command == "run":
-            steps.run(run, shelf or _shelf(run))
-        else:
-            steps.divide(run)
-            steps.train(run)
+        steps.run(run, shelf or _shelf(run))
+        return
+    if asked.command == "train":
+        run = _begun(asked)
+        run.again("divide")
+        run.once("divide", lambda: steps.divide(run))
+        run.once("train", lambda: steps.train(run.settled()))
+        return
+    if asked.command == "protocol" and (asked.data or asked.recipe):
+        run = _begun(asked)
+        run.once("divide", lambda: steps.divide(run))
+        steps.protocol_all(run.settled())
         return
     run = Run.open(_out(asked))
     if asked.command == "pack":
         steps.pack_bundle(run, shelf or _shelf(run))
+    elif asked.command == "report":
+        steps.write_report(run)
+    elif asked.command == "protocol":
+        steps.protocol_all(run)
     else:
-        {
-            "quantize": steps.quantize,
-            "measure": steps.measure_all,
-            "explain": steps.explain,
-            "report": steps.write_report,
-        }[asked.command](run)
+        work = {"quantize": steps.quantize, "measure": steps.measure_all, "explain": steps.explain}[asked.command]
+        run.again(asked.command)
+        run.once(asked.command, lambda: work(run))
+
+
+def _inspect(asked: argparse.Namespace) -> None:
+    from trainer import inspect
+
+    if not asked.data:
+        raise Refused("no data: give a folder with one folder of pictures per class, --data DIR")
+    good = asked.good or (recipe.load(Path(asked.recipe)).good if asked.recipe else ())
+    found = inspect.look(Path(asked.data), good)
+    for path in inspect.save(found, Path(asked.out) if asked.out else Path("build") / _name_of(asked.data)):
+        print(f"inspect: {path}", file=sys.stderr)
 
 
 def _begun(asked: argparse.Namespace) -> Run:
@@ -78,7 +103,11 @@ def _begun(asked: argparse.Namespace) -> Run:
         raise Refused("no data: give a folder with one folder of pictures per class, --data DIR")
     if not data.is_dir():
         raise Refused(f"{data}: there is no such folder; give one with a folder of pictures per class, --data DIR")
-    return Run.begin(out, data, wanted)
+    run = Run.begin(out, data, wanted)
+    if asked.afresh:
+        run.again("divide")
+        shutil.rmtree(run.out / "checkpoints", ignore_errors=True)
+    return run
 
 
 def _out(asked: argparse.Namespace) -> Path:
@@ -109,9 +138,13 @@ def _parser() -> argparse.ArgumentParser:
         each = commands.add_parser(name, help=about, description=about.capitalize() + ".")
         each.add_argument("recipe", nargs="?", metavar="RECIPE", help="a recipe file; without it the defaults are used")
         each.add_argument("--out", metavar="DIR", help="the run's folder (default: build/<name of the recipe>)")
-        if name in ("run", "train"):
+        if name in ("run", "train", "inspect"):
             each.add_argument("--data", metavar="DIR", help="a folder with one folder of pictures per class")
             each.add_argument("--good", action="append", metavar="CLASS", help="a class that is good (may be repeated)")
+        if name in ("run", "train"):
+            each.add_argument(
+                "--afresh", action="store_true", help="forget what an earlier run in this folder has done"
+            )
         each.add_argument("--shelf", metavar="DIR", help="place the bundle on this shelf of models and make it live")
         each.add_argument("--debug", action="store_true", help="show where an error came from")
     return parser

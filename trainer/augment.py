@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle import InputSpec, prepare
+from edge.bundle import InputSpec, laid, prepare
+from edge.bundle.ring import even
 from trainer.recipe import Augment
 
 Image = NDArray[np.uint8]
+
+WAVY_PX = 0.4
+"""How far the rows of an unrolled part may sway: a fitted ring is never perfectly straight."""
 
 
 def shrink(crop: Image, spec: InputSpec, times: float = 1.5) -> Image:
@@ -29,6 +35,9 @@ def seen(crop: Image, spec: InputSpec) -> Image:
 
 def varied(crop: Image, spec: InputSpec, how: Augment, random: np.random.Generator) -> Image:
     """One random variation of a crop, as the network is shown it: `(height, width, channels)` uint8."""
+    if spec.registration is not None:
+        strip, _ = moved_strip(laid(crop, spec), how, random)
+        return seen_strip(relit(np.atleast_3d(strip), replace(how, gradient=0.0), random))
     return relit(seen(moved(crop, how, random), spec), how, random)
 
 
@@ -43,6 +52,34 @@ def moved(crop: Image, how: Augment, random: np.random.Generator) -> Image:
     matrix[:, 2] += random.uniform(-how.shift, how.shift, 2) * (width, height)
     turned = cv2.warpAffine(crop, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(turned, dtype=np.uint8)
+
+
+def moved_strip(
+    strip: Image, how: Augment, random: np.random.Generator, mask: NDArray[np.float32] | None = None
+) -> tuple[Image, NDArray[np.float32] | None]:
+    """An unrolled part (and where its flaws are) turned and mirrored, and its rings as wavy as a fit leaves them."""
+    height, width = strip.shape[:2]
+    turn = int(random.integers(width)) if how.rotation_deg else 0
+    mirrored = how.flip and random.random() < 0.5
+    angles = np.arange(width, dtype=np.float32) * np.float32(2 * np.pi / width)
+    waves = [random.uniform(0, WAVY_PX) * np.cos(n * angles + random.uniform(0, 2 * np.pi)) for n in (1, 2, 3)]
+    middle, scale = (height - 1) / 2, 1 + random.uniform(-how.scale, how.scale)
+    rows = (np.arange(height, dtype=np.float32)[:, None] - middle) * scale + middle
+    down = (rows + np.sum(waves, axis=0)[None, :] + random.uniform(-1, 1)).astype(np.float32)
+    across = np.broadcast_to(np.arange(width, dtype=np.float32)[None, :], down.shape)
+
+    def carried(field: NDArray[np.generic]) -> NDArray[np.generic]:
+        way = field[:, ::-1] if mirrored else field
+        return cv2.remap(np.roll(way, turn, axis=1), across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+    known = None if mask is None else np.asarray(carried(mask), dtype=np.float32)
+    return np.asarray(carried(strip), dtype=np.uint8), known
+
+
+def seen_strip(strip: Image) -> Image:
+    """An unrolled part `(height, width, channels)` as the network is shown it: against its rows, both ends wrapped."""
+    shown = even(strip[:, :, 0] if strip.shape[2] == 1 else strip)
+    return shown[:, :, None] if shown.ndim == 2 else shown
 
 
 def relit(image: Image, how: Augment, random: np.random.Generator) -> Image:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from trainer.claims import CHOSEN, claims, rate_text
 from trainer.recipe import Recipe
-from trainer.report import CHOSEN, claims, rate_text
 
 
 def build(recipe: Recipe, labels: Sequence[str], good: Sequence[str], metrics: dict[str, Any], fingerprint: str) -> str:

@@ -68,8 +68,8 @@ class Dataset:
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def scan(root: Path) -> Dataset:
-    """Read a folder of classes, below `train/` and `test/` when there are such; raises `Refused`."""
+def scan(root: Path, classes: int = 2) -> Dataset:
+    """Read a folder of at least so many classes, below `train/` and `test/` when there are such; raises `Refused`."""
     if not root.is_dir():
         raise Refused(f"{root}: there is no such folder; give the folder that holds one folder of pictures per class")
     found: list[Picture] = []
@@ -93,7 +93,7 @@ def scan(root: Path) -> Dataset:
         unreadable=tuple(unreadable),
         grouped_by="groups.csv" if listed.is_file() else "file",
     )
-    if len(data.labels) < 2:
+    if len(data.labels) < classes:
         raise Refused(
             f"{root}: holds one class only ({data.labels[0]!r}); add a folder of the other kind, good or defective"
         )
@@ -182,8 +182,13 @@ def restore(path: Path, root: Path) -> Dataset:
 
 def pixels(data: Dataset, pictures: Iterable[Picture], channels: int) -> list[NDArray[np.uint8]]:
     """Load pictures in full size, in order; raises `Refused` when one has vanished."""
+    return [readable(data.root, each.file, channels) for each in pictures]
+
+
+def readable(root: Path, file: str, channels: int) -> NDArray[np.uint8]:
+    """Load one picture in full size; raises `Refused` when it has vanished."""
     try:
-        return [readable_image(data.root / each.file, channels) for each in pictures]
+        return readable_image(root / file, channels)
     except ValueError as error:
         raise Refused(f"{error}; the data has changed since it was divided: start again with `run`") from None
 

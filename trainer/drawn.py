@@ -28,8 +28,14 @@ def flawed(crop: Image, random: np.random.Generator) -> tuple[Image, Mask]:
 
 def hole(crop: Image, radius_px: float, random: np.random.Generator) -> Image:
     """A copy of the crop with one plain dark hole: the test that a net which sees defects must pass."""
+    across, down = _place((crop.shape[0], crop.shape[1]), random)
+    return hole_at(crop, (across, down), radius_px)
+
+
+def hole_at(crop: Image, at: tuple[float, float], radius_px: float) -> Image:
+    """The same at a place `(x, y)`."""
     height, width = crop.shape[:2]
-    mask = _disc((height, width), _place((height, width), random), (radius_px, radius_px), 0.0)
+    mask = _disc((height, width), at, (radius_px, radius_px), 0.0)
     keep = 1 - 0.85 * (mask if crop.ndim == 2 else mask[:, :, None])
     return np.asarray(crop * keep, dtype=np.uint8)
 

@@ -1,27 +1,86 @@
-"""Why a picture was judged as it was: the network's own map, and occlusion of the very file that ships."""
+"""Why a picture was judged as it was: the file's own map, occlusion of the very file that ships, and LIME."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle import InputSpec
-from trainer.augment import Image, seen
-from trainer.backend import keras
+from edge.bundle import InputSpec, laid
+from trainer.augment import Image, seen, seen_strip
 from trainer.drawn import flawed
-from trainer.fit import defect_map
+from trainer.lime import lime
+from trainer.lesson import around
+from trainer.limits import Limits, evidence
+from trainer.measure import Parts, rate
+from trainer.runtime import Model
 
 Heat = NDArray[np.float32]
 
+CASES_AT_MOST = 16
+POINTED = {"map": 80, "occlusion": 20, "lime": 12}
+"""How many drawn flaws each method is asked about; they differ a hundredfold in what they cost."""
 
-def cam(model: Any, pictures: Image) -> Heat:
-    """The defect map of each `(height, width, channels)` picture: `(n, rows, columns)`, the loudest defect per cell."""
-    asked = keras.Model(model.input, defect_map(model))
-    return np.asarray(asked(pictures.astype(np.float32), training=False)).max(axis=3)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """The file that ships, and what is needed to ask it."""
+
+    model: Model
+    good: NDArray[np.bool_]
+    """Which outputs are good classes."""
+    spec: InputSpec
+    seed: int
+
+    def evidence(self, picture: Image) -> float:
+        """Int8 steps of evidence for a picture as the network is shown it."""
+        return float(evidence(self.model.raw(picture)[None], self.good)[0])
+
+    def heats(self) -> dict[str, Callable[[Image], Heat]]:
+        """Each way to ask for the places that speak, by its name; the map only where the file has one."""
+        found: dict[str, Callable[[Image], Heat]] = {}
+        if self.model.has_map:
+            found["map"] = self.model.heat
+        found["occlusion"] = lambda picture: occlusion(self.evidence, picture)
+        found["lime"] = lambda picture: lime(self.evidence, picture, self.seed)
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A test part worth looking at."""
+
+    part: tuple[str, str]
+    kind: str
+    """`escape`, `overkill`, or `close` to the cut."""
+    steps: float
+
+
+def cases(parts: Parts, limits: Limits) -> list[Case]:
+    """Every misjudged part, the worst first, and then the closest ones; at most `CASES_AT_MOST`."""
+    away = parts.steps - limits.cut_steps
+    wrong = (away > 0) != parts.defective
+    order = sorted(range(len(away)), key=lambda i: (not wrong[i], -abs(away[i]) if wrong[i] else abs(away[i])))
+    most = min(CASES_AT_MOST, max(6, int(wrong.sum())))
+    return [
+        Case(
+            part=parts.names[i],
+            kind="close" if not wrong[i] else ("escape" if parts.defective[i] else "overkill"),
+            steps=round(float(parts.steps[i]), 1),
+        )
+        for i in order[:most]
+    ]
+
+
+def rows(asked: Asked, shown: Image) -> NDArray[np.uint8]:
+    """For each picture a row: as it is, and under the heat of each method; BGR."""
+    ways = asked.heats().values()
+    return np.vstack([np.hstack([_bgr(each), *(overlay(each, way(each)) for way in ways)]) for each in shown])
 
 
 def occlusion(evidence: Callable[[Image], float], picture: Image, patch_px: int = 12, stride_px: int = 6) -> Heat:
@@ -50,21 +109,36 @@ def points_at(heat: Heat, mask: NDArray[np.float32], reach_px: float = 8.0) -> b
     return bool(away[min(height - 1, int(y)), min(width - 1, int(x))] <= reach_px)
 
 
-def pointing(model: Any, crops: list[Image], spec: InputSpec, seed: int, at_most: int = 200) -> tuple[int, int]:
-    """Of flaws drawn onto good crops, how many the map points at; and how many were drawn."""
-    random, hits, asked = np.random.default_rng(seed), 0, crops[:at_most]
-    for crop in asked:
+def pointing(asked: Asked, crops: Sequence[Image]) -> dict[str, Any]:
+    """Of flaws drawn onto good crops, how many each method points at, and what it costs, in ms a picture."""
+    random = np.random.default_rng(asked.seed)
+    drawn = []
+    for crop in crops[: max(POINTED.values())]:
+        if asked.spec.registration is not None:
+            spoilt, mask = flawed(laid(crop, asked.spec), random)
+            drawn.append((seen_strip(np.atleast_3d(spoilt)), around(mask)))
+            continue
         spoilt, mask = flawed(crop, random)
-        small = cv2.resize(mask, (spec.width, spec.height), interpolation=cv2.INTER_LINEAR)
-        hits += points_at(cam(model, seen(spoilt, spec)[None])[0], small)
-    return hits, len(asked)
+        small = cv2.resize(mask, (asked.spec.width, asked.spec.height), interpolation=cv2.INTER_LINEAR)
+        drawn.append((seen(spoilt, asked.spec), small))
+    got = {}
+    for name, way in asked.heats().items():
+        began = time.perf_counter()
+        mine = drawn[: POINTED[name]]
+        hits = sum(points_at(way(picture), mask) for picture, mask in mine)
+        spent = 1000 * (time.perf_counter() - began) / max(1, len(mine))
+        got[name] = {**rate(hits, len(mine)), "ms": round(spent, 1)}
+    return got
 
 
 def overlay(picture: Image, heat: Heat) -> NDArray[np.uint8]:
-    """The picture with the heat above it in red, BGR, side by side with the plain picture."""
+    """The picture with the heat above it in red, BGR."""
     height, width = picture.shape[:2]
-    plain = picture if picture.shape[2] == 3 else cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR)
     warm = np.clip((heat - np.median(heat)) / max(1e-6, float(heat.max() - np.median(heat))), 0, 1)
-    strength = cv2.resize(warm.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)[:, :, None]
-    red = plain * (1 - 0.6 * strength) + np.array([0, 0, 255], np.float32) * 0.6 * strength
-    return np.hstack([plain, np.clip(red, 0, 255).astype(np.uint8)])
+    strength = cv2.resize(warm.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)[:, :, None]
+    red = _bgr(picture) * (1 - 0.65 * strength) + np.array([30, 30, 235], np.float32) * 0.65 * strength
+    return np.clip(red, 0, 255).astype(np.uint8)
+
+
+def _bgr(picture: Image) -> NDArray[np.uint8]:
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR if picture.shape[2] == 1 else cv2.COLOR_RGB2BGR))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,6 +46,18 @@ def evidence(outputs: NDArray[np.generic], good: NDArray[np.bool_]) -> Floats:
     """Loudest defect minus loudest good, per row of outputs; `good` says which columns are good classes."""
     rows = np.asarray(outputs, dtype=np.float64)
     return np.asarray(rows[:, ~good].max(axis=1) - rows[:, good].max(axis=1))
+
+
+def columns(labels: Sequence[str], good: Sequence[str]) -> NDArray[np.bool_]:
+    """Which outputs stand for good classes."""
+    return np.array([each in good for each in labels], dtype=bool)
+
+
+def middle(steps: Floats, defective: NDArray[np.bool_]) -> float:
+    """The evidence at which a part of this mixture is as likely good as defective."""
+    slope, shift = _logistic(steps, defective)
+    low, high = float(steps.min()), float(steps.max())
+    return float(np.clip(-shift / max(slope, 1e-9), low, high))
 
 
 def choose(steps: Floats, defective: NDArray[np.bool_], costs: Costs, scale: float) -> Limits:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from trainer import mobilenet
 from trainer.backend import keras, tf
 from trainer.recipe import Input, Network
 
@@ -39,13 +40,45 @@ def build(network: Network, shape: Input, good: int, defects: int) -> Any:
     defect is a map whose highest point counts. The map, layer `defect_map`, is what shows where the defect is.
     """
     picture = layers.Input((shape.height_px, shape.width_px, shape.channels), name="picture")
-    # In the graph, so that the device's int8 input is simply the grey level minus 128.
-    x = layers.Rescaling(1 / 32, offset=-3.0, name="normalise")(picture)
-    x = _ds_cnn(x, network)
-    whole = layers.Dense(good, name="good")(layers.GlobalAveragePooling2D(name="mean")(x))
-    places = layers.Conv2D(defects, 1, name="defect_map")(x)
-    logits = layers.Concatenate(name="logits")([whole, Peak(name="peak")(places)])
+    match network.kind:
+        case "plain_cnn":
+            whole, places = _plain_cnn(picture, good, defects)
+        case "mobilenet_v2_035":
+            features = mobilenet.features(picture, network.pretrained)
+            whole, places = _judged(features, network.good, good, defects)
+        case _:
+            # In the graph, so that the device's int8 input is simply the grey level minus 128.
+            x = layers.Rescaling(1 / 32, offset=-3.0, name="normalise")(picture)
+            whole, places = _judged(_ds_cnn(x, network), network.good, good, defects)
+    peak = Peak(name="peak")(places)
+    logits = layers.Concatenate(name="logits")([whole(peak), peak])
     return keras.Model(picture, logits, name=network.kind)
+
+
+def _judged(x: Any, read: str, good: int, defects: int) -> tuple[Any, Any]:
+    """What speaks for the good classes, asked with the peaks of the map, and the map."""
+    places = layers.Conv2D(defects, 1, name="defect_map")(x)
+    if read == "place":
+        # Nothing but the loudest places reaches the verdict: how a part as a whole was photographed cannot.
+        return layers.Dense(good, kernel_initializer=keras.initializers.Constant(-1.0), name="good"), places
+    whole = layers.Dense(good, name="good")(layers.GlobalAveragePooling2D(name="mean")(x))
+    return lambda _: whole, places
+
+
+def _plain_cnn(x: Any, good: int, defects: int) -> tuple[Any, Any]:
+    """The layout that the reference system published at 75, 150 and 300 px: three convolutions, pooled, then dense.
+
+    The published files hold 0.23, 1.22 and 5.05 MB of int8 weights; 16, 32 and 64 filters of 3 x 3 without padding and
+    a dense layer of 64 account for all three (0.22, 1.21, 5.04 MB). It has no places, so its map is one single cell.
+    """
+    x = layers.Rescaling(1 / 255, name="normalise")(x)
+    for block, filters in enumerate((16, 32, 64), start=1):
+        x = layers.Conv2D(filters, 3, activation="relu", name=f"block{block}")(x)
+        x = layers.MaxPooling2D(2, name=f"block{block}_pool")(x)
+    x = layers.Dense(64, activation="relu", name="dense")(layers.Flatten(name="flat")(x))
+    spoken = layers.Dense(defects, name="defects")(layers.Dropout(0.2, name="dropout")(x))
+    whole = layers.Dense(good, name="good")(x)
+    return lambda _: whole, layers.Reshape((1, 1, defects), name="defect_map")(spoken)
 
 
 def _ds_cnn(x: Any, network: Network) -> Any:

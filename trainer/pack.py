@@ -32,6 +32,8 @@ class Contents:
 
     recipe: Recipe
     model: bytes
+    edgetpu: bytes | None
+    """The same compiled for an Edge TPU, where Google's compiler was at hand."""
     labels: tuple[str, ...]
     good: tuple[str, ...]
     input: InputSpec
@@ -57,6 +59,8 @@ def pack(contents: Contents, out: Path) -> Bundle:
         folder = Path(place) / "bundle"
         (folder / "golden").mkdir(parents=True)
         (folder / "model.tflite").write_bytes(contents.model)
+        if contents.edgetpu is not None:
+            (folder / "model_edgetpu.tflite").write_bytes(contents.edgetpu)
         (folder / "recipe.yaml").write_text(recipes.dump(contents.recipe), encoding="utf-8")
         (folder / "report.html").write_text(contents.report, encoding="utf-8")
         (folder / "card.md").write_text(contents.card, encoding="utf-8")

@@ -10,13 +10,12 @@ from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
 from trainer.augment import Image
-from trainer.backend import tf
+from trainer.backend import keras, tf
 from trainer.errors import Refused
+from trainer.fit import defect_map
 from trainer.limits import Steps
 from trainer.quiet import quiet
-
-with quiet():
-    from tensorflow.lite.python import schema_py_generated as schema
+from trainer.runtime import logits_of
 
 VARIANTS = ("float32", "float16", "dynamic_range", "int8_ptq")
 AWARE = "int8_qat"
@@ -58,8 +57,18 @@ def _converter(model: Any) -> Any:
     _, height, width, channels = model.input_shape
     picture = tf.TensorSpec((1, height, width, channels), tf.float32, name="picture")
     # A concrete function of one picture: a Keras input would leave an open batch size in the file.
-    function = tf.function(lambda x: model(x, training=False)).get_concrete_function(picture)
-    return tf.lite.TFLiteConverter.from_concrete_functions([function], model)
+    asked = with_map(model)
+    function = tf.function(lambda x: asked(x, training=False)).get_concrete_function(picture)
+    return tf.lite.TFLiteConverter.from_concrete_functions([function], asked)
+
+
+def with_map(model: Any) -> Any:
+    """The network with its defect map as a second output, where it has one of more than a single cell.
+
+    The map is computed anyway; giving it out lets the device show where a defect is, for the price of a copy.
+    """
+    places = defect_map(model)
+    return model if 1 in places.shape[1:3] else keras.Model(model.input, [model.output, places])
 
 
 def _all_int8(converter: Any) -> None:
@@ -69,10 +78,11 @@ def _all_int8(converter: Any) -> None:
 
 
 def check(content: bytes) -> tuple[Steps, Steps]:
-    """Input and output steps of a full-int8 file; raises `Refused` when it is not what the device takes."""
+    """Steps of a full-int8 file's input and logits; raises `Refused` when it is not what the device takes."""
     interpreter = Interpreter(model_content=content)
-    (taken,), (given,) = interpreter.get_input_details(), interpreter.get_output_details()
-    if taken["dtype"] is not np.int8 or given["dtype"] is not np.int8:
+    (taken,), outputs = interpreter.get_input_details(), interpreter.get_output_details()
+    given = logits_of(outputs)
+    if taken["dtype"] is not np.int8 or any(each["dtype"] is not np.int8 for each in outputs):
         raise Refused(
             f"the converted model takes {taken['dtype'].__name__}, not int8; this is a fault of the converter"
         )
@@ -87,15 +97,6 @@ def check(content: bytes) -> tuple[Steps, Steps]:
     if (steps[0].scale, steps[0].zero_point) != (1.0, -128):
         raise Refused(f"the converted model's input has {steps[0]}, not scale 1 and zero point -128")
     return steps[0], steps[1]
-
-
-def operations(content: bytes) -> dict[str, int]:
-    """The operations in a file with their versions, which decide how old a runtime may be."""
-    model = schema.Model.GetRootAsModel(content, 0)
-    names = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
-    codes = [model.OperatorCodes(index) for index in range(model.OperatorCodesLength())]
-    found = {names[max(each.BuiltinCode(), each.DeprecatedBuiltinCode())]: int(each.Version()) for each in codes}
-    return dict(sorted(found.items()))
 
 
 def representative_of(pictures: Image, wanted: Sequence[int], count: int, seed: int) -> Image:

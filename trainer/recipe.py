@@ -43,21 +43,44 @@ class Split:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ring:
+    """The ring that round parts are registered by; measured on the data when `inside` is empty."""
+
+    inside: str = choice("", "", "dark", "bright")
+    levels: tuple[float, ...] = ()
+    smallest: float = number(0.2, 0.02, 1.0)
+    """Smallest and largest radius, as shares of the picture's shorter side."""
+    largest: float = number(0.5, 0.02, 1.0)
+    rim: float = number(0.0, 0.0, 8.0)
+    rim_rises: bool = False
+    inner: float = number(0.15, 0.0, 8.0)
+    outer: float = number(1.08, 0.1, 8.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
-    """What the network sees."""
+    """What the network sees. Of a registered part `width_px` is the way around it."""
 
     height_px: int = number(96, 16, 1024)
     width_px: int = number(96, 16, 1024)
     channels: int = number(1, 1, 3)
+    registration: str = choice("auto", "auto", "none", "ring")
+    """How the part is found before it is judged; `auto` takes the ring when nearly every picture shows one."""
+    ring: Ring = Ring()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
     """Which network, and how large."""
 
-    kind: str = choice("ds_cnn", "ds_cnn")
+    kind: str = choice("ds_cnn", "ds_cnn", "plain_cnn", "mobilenet_v2_035")
+    """`plain_cnn` and `mobilenet_v2_035` are there to compare with; they have one size only."""
     blocks: int = number(4, 1, 8)
     width: int = number(16, 4, 128)
+    good: str = choice("mean", "mean", "place")
+    """Where good classes are read from: the picture as a whole, or the places that speak against them."""
+    pretrained: bool = True
+    """Start `mobilenet_v2_035` from weights learned on ImageNet, where they can be fetched."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +98,8 @@ class Augment:
     noise: float = number(5.0, 0.0, 50.0)
     drawn: float = number(0.3, 0.0, 0.9)
     """Share of the good pictures in a batch that get a drawn flaw, to be found where it was drawn."""
+    counterfactual: bool = True
+    """Move flaws between parts and paint them over while training, where parts are registered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +110,7 @@ class Training:
     coarse: int = number(0, 0, 2000)
     """Epochs before those, on pictures of three quarters the size: nearly twice as fast, and most is learned there."""
     steps: int = number(0, 0, 10_000)
-    """Batches per epoch; 0 takes as many as there are training pictures, at most 60."""
+    """Batches per epoch; 0 takes as many as it takes to see every training picture, at least 24, at most 60."""
     batch: int = number(32, 2, 1024)
     learning_rate: float = number(0.003, 1e-6, 1.0)
     weight_decay: float = number(0.0002, 0.0, 1.0)
@@ -152,9 +177,22 @@ def parse(text: str, origin: str = "recipe") -> Recipe:
         mistakes.append(f"{origin}: split: validation and test leave less than a fifth of the parts to train on")
     if not mistakes and not _is_plain(recipe.name):
         mistakes.append(f"{origin}: name: is {recipe.name!r}; allowed: letters, digits, - _ . (it becomes a folder)")
+    mistakes += _at_odds(recipe, origin) if not mistakes else []
     if mistakes:
         raise BadRecipe(mistakes)
     return recipe
+
+
+def _at_odds(recipe: Recipe, origin: str) -> list[str]:
+    """Values that are allowed alone and not together."""
+    shape, said = recipe.input, []
+    if recipe.network.kind == "plain_cnn" and recipe.training.coarse:
+        said.append(f"{origin}: training.coarse: must be 0 with plain_cnn, whose dense layer has one size of picture")
+    if recipe.network.kind == "plain_cnn" and min(shape.height_px, shape.width_px) < 24:
+        said.append(f"{origin}: input: plain_cnn needs pictures of 24 px or more")
+    if recipe.network.kind == "mobilenet_v2_035" and min(shape.height_px, shape.width_px) < 32:
+        said.append(f"{origin}: input: mobilenet_v2_035 needs pictures of 32 px or more")
+    return said
 
 
 def dump(recipe: Recipe) -> str:
@@ -214,6 +252,10 @@ def _checked(each: dataclasses.Field[Any], hint: Any, value: Any) -> Any:
         return value
     if hint is str:
         return _word(each, value)
+    if hint == tuple[float, ...]:
+        if not isinstance(value, list) or not all(isinstance(each, int | float) for each in value):
+            raise ValueError(f"is {value!r}; allowed: a list of numbers")
+        return tuple(float(each) for each in value)
     if hint not in (int, float):
         return _words(value)
     low, high = each.metadata["low"], each.metadata["high"]

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer import charts
+from trainer.claims import CHOSEN, claims, official, rate_text, warnings
 from trainer.limits import Limits
 from trainer.measure import Parts
+from trainer.page import listed, page, paragraph, table
 from trainer.recipe import Recipe
 
 Document = dict[str, Any]
 
-CHOSEN = "int8_ptq"
 VARIANTS = ("float32", "float16", "dynamic_range", "int8_ptq", "int8_qat")
 COUNTED = (
     "Accuracy, precision, recall and F1 (of the defect class), escapes and overkill are counted over parts at the "
@@ -26,15 +28,35 @@ LOOK_UP = (
     "These methods look at raw pixels, brightness or a thumbnail. Where they come close to the network, the data can "
     "be told apart without seeing a defect, and a high accuracy proves little."
 )
+ROBUST = (
+    "Test parts under another light, focus, noise or compression, changed before the device's preprocessing, judged at "
+    "the middle of the review band. Red: over 5 % of defective parts escape, or over 10 % of good ones are rejected."
+)
+CALIBRATED = (
+    "Where the curve lies on the diagonal, parts that are given 0.9 are defective nine times in ten. Decisions use the "
+    "integer limits, not this number. ECE is the mean distance from the diagonal."
+)
+REFERENCE = (
+    "The mean good part of the training pictures, a part, and where it differs by more than good parts do. It knows "
+    "nothing of how a part lies: on parts that turn on the belt it is blind, and a network that is no better is, too."
+)
+EXPLAINED = (
+    "From left to right: the part, the network's own map (what the device can show), occlusion of the int8 file, LIME. "
+    "Every misjudged test part is shown, up to sixteen, and after them those nearest to the cut."
+)
 EVIDENCE = (
     "Good parts above, defective ones below; int8 steps of evidence, loudest defect minus loudest good class. "
     "Between the two limits a part goes to review."
 )
 
-STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1f24}
-table{border-collapse:collapse;margin:.5rem 0 1.5rem}td,th{padding:.25rem .7rem;border-bottom:1px solid #d8dee4;
-text-align:right;font-variant-numeric:tabular-nums}th:first-child,td:first-child{text-align:left}
-.bad{color:#b3261e;font-weight:600}.quiet{color:#59636e}svg{background:#f6f8fa;border-radius:6px}"""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """Pictures for the page, BGR or gray, with the words under them."""
+
+    augmented: NDArray[np.uint8] | None = None
+    cases: tuple[tuple[str, NDArray[np.uint8]], ...] = ()
+    reference: NDArray[np.uint8] | None = None
 
 
 def build(
@@ -44,59 +66,61 @@ def build(
     good: Sequence[str],
     parts: Parts,
     limits: Limits,
+    shown: Shown | None = None,
+    explained: Document | None = None,
 ) -> str:
     """The whole report of a run; `counts` has a line per class: its name, parts to train, to validate, to test."""
-    chosen = metrics[CHOSEN]
-    sections = [("What may be claimed", "".join(paragraph(each) for each in claims(chosen["grouped"])))]
+    shown, got = shown or Shown(), metrics[CHOSEN]["grouped"]
+    sections = [("", tiles(got, metrics))]
+    sections += [("What may be claimed, and what not", listed(claims(got) + warnings(metrics)))]
     sections += [("Figures on parts never trained on", variants_table(metrics, VARIANTS) + paragraph(COUNTED, "quiet"))]
+    if "official" in metrics[CHOSEN]:
+        sections += [("The data's own division", listed([official(metrics)]))]
     sections += [("What needs no eye for defects", _baselines(metrics))]
     sections += [("Evidence of each test part", histogram(parts, limits) + paragraph(EVIDENCE, "quiet"))]
-    for split, got in chosen.items():
-        rows = [(label, *row) for label, row in zip(got["confusion"]["labels"], got["confusion"]["rows"], strict=True)]
-        sections.append((f"Confusion, {split}, pictures", table(("truth, said", *got["confusion"]["labels"]), rows)))
-    sections.append(("Parts", table(("class", "train", "validation", "test"), counts)))
-    sections.append(("Good classes", paragraph(", ".join(good))))
+    if metrics.get("curves"):
+        sections += [("Curves and calibration, int8", _curves(metrics["curves"]["grouped"]))]
+    if "robustness" in metrics:
+        sections += [("Light, focus, noise, compression", _robustness(metrics["robustness"]))]
+    if "repeatability" in metrics:
+        sections += [("The same part again and again", _repeatability(metrics["repeatability"]))]
+    if explained:
+        sections += [("Why", _explained(explained, shown))]
+    if shown.reference is not None:
+        picture = charts.picture(shown.reference, width=min(860, 2 * shown.reference.shape[1]))
+        sections += [("Against a good part", picture + paragraph(REFERENCE, "quiet"))]
+    sections += [("Confusion", _confusions(metrics))]
+    if "lint" in metrics:
+        sections += [("Files, operations, runtimes", _files(metrics))]
+    if shown.augmented is not None:
+        words = "Left: a part as the network is shown it. After it: how it is varied while training."
+        sections += [("What it was trained on", charts.picture(shown.augmented, text=words))]
+    sections += [("Parts", table(("class", "train", "validation", "test"), counts))]
+    sections += [("Good classes", paragraph(", ".join(good)))]
     return page(f"{recipe.name} {recipe.version}", sections)
 
 
-def claims(got: Document) -> list[str]:
-    """What the figures allow a careful person to say, and what they do not."""
-    escape, overkill = got["escape_rate"], got["overkill_rate"]
-    missing = parts_needed(0.01)
-    return [
-        f"Of {escape['of']} defective test parts {escape['count']} would have been taken for good: with 95 % certainty "
-        f"fewer than {100 * escape['high']:.1f} % of such parts escape. Of {overkill['of']} good ones "
-        f"{overkill['count']} would have been called defective: fewer than {100 * overkill['high']:.1f} %.",
-        f"This holds for parts, light and defects like those tested. To claim an escape rate below 1 % with no escape "
-        f"seen, {missing} different defective parts are needed; there were {escape['of']}.",
+def tiles(got: Document, metrics: Document) -> str:
+    """The six figures that are asked for first."""
+    at = got["at_limits"]
+    facts = [
+        (f"{got['accuracy']:.3f}", f"accuracy over {got['parts']} unseen parts"),
+        (f"{at['escape_rate']['count']} of {at['escape_rate']['of']}", "defective parts passed, at the limits"),
+        (f"{at['overkill_rate']['count']} of {at['overkill_rate']['of']}", "good parts rejected, at the limits"),
+        (f"{at['review_rate']['count']} of {at['review_rate']['of']}", "parts left to a person"),
+        (f"{got['bytes'] / 1000:.1f} kB", "int8 file"),
+        (f"{got['latency_ms']:.2f} ms", "one picture, one thread, here"),
     ]
-
-
-def parts_needed(share: float, level: float = 0.95) -> int:
-    """How many defective parts must all be caught before `share` escapes can be ruled out."""
-    return math.ceil(math.log((1 - level) / 2) / math.log(1 - share)) if share < 1 else 1
-
-
-def page(title: str, sections: Sequence[tuple[str, str]]) -> str:
-    """A self-contained HTML page; each section is a heading and its HTML."""
-    body = "\n".join(f"<h2>{escape(heading)}</h2>\n{html}" for heading, html in sections)
+    if "robustness" in metrics:
+        red, cells = metrics["robustness"]["red"], len(metrics["robustness"]["cells"])
+        facts.append((f"{red} of {cells}", "changes of light or focus too strong for it"))
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width,initial-scale=1"><style>{STYLE}</style>'
-        f"<h1>{escape(title)}</h1>\n{body}\n</html>\n"
+        '<div class="tiles">'
+        + "".join(
+            f'<div class="tile"><b>{escape(figure)}</b><span>{escape(words)}</span></div>' for figure, words in facts
+        )
+        + "</div>"
     )
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """An HTML table; values are escaped."""
-    top = "".join(f"<th>{escape(each)}</th>" for each in head)
-    lines = "".join("<tr>" + "".join(f"<td>{escape(_text(each))}</td>" for each in row) + "</tr>" for row in rows)
-    return f"<table><tr>{top}</tr>{lines}</table>"
-
-
-def paragraph(text: str, kind: str = "") -> str:
-    """A paragraph; `kind` is `bad`, `quiet` or empty."""
-    return f'<p class="{kind}">{escape(text)}</p>' if kind else f"<p>{escape(text)}</p>"
 
 
 def histogram(parts: Parts, limits: Limits) -> str:
@@ -114,17 +138,9 @@ def histogram(parts: Parts, limits: Limits) -> str:
     lines = "".join(
         f'<line x1="{x(at):.1f}" x2="{x(at):.1f}" y1="6" y2="194" stroke="{color}" stroke-dasharray="4 3"/>'
         f'<text x="{x(at) + 3:.1f}" y="16" font-size="11" fill="{color}">{name} {at}</text>'
-        for at, name, color in ((limits.pass_steps, "pass", "#1a7f37"), (limits.reject_steps, "reject", "#b3261e"))
+        for at, name, color in ((limits.pass_steps, "pass", "#2e7d4f"), (limits.reject_steps, "reject", "#c0392b"))
     )
     return f'<svg viewBox="0 0 600 200" width="600" height="200" role="img">{bars}{lines}</svg>'
-
-
-def rate_text(rate: Document) -> str:
-    """`2 of 40 = 5.0 % (0.6 to 16.9 %)`."""
-    if rate["rate"] is None:
-        return "none to count"
-    share, low, high = (100 * rate[key] for key in ("rate", "low", "high"))
-    return f"{rate['count']} of {rate['of']} = {share:.1f} % ({low:.1f} to {high:.1f} %)"
 
 
 def variants_table(metrics: Document, variants: Sequence[str]) -> str:
@@ -133,7 +149,7 @@ def variants_table(metrics: Document, variants: Sequence[str]) -> str:
     rows = []
     for variant in variants:
         for split, got in metrics.get(variant, {}).items():
-            rates = (rate_text(got["escape_rate"]), rate_text(got["overkill_rate"]))
+            rates = (_rate(got["escape_rate"]), _rate(got["overkill_rate"]))
             cells = (got["accuracy"], got["precision"], got["recall"], got["f1"], *rates)
             rows.append((f"{variant}, {split}", *cells, round(got["bytes"] / 1000, 1), got["latency_ms"]))
     return table(head, rows)
@@ -145,12 +161,131 @@ def _baselines(metrics: Document) -> str:
         got = metrics[CHOSEN][split]
         rows.append((f"{CHOSEN}, {split}", got["accuracy"], got["balanced_accuracy"], got["auroc"]))
         for name, its in methods.items():
-            rows.append((f"{name}, {split}", its["accuracy"], its["balanced_accuracy"], its["auroc"]))
+            rows.append((f"{name.replace('_', ' ')}, {split}", its["accuracy"], its["balanced_accuracy"], its["auroc"]))
+        if split in metrics.get("reference", {}):
+            rows.append(
+                (f"difference from the mean good part, {split}", None, None, metrics["reference"][split]["auroc"])
+            )
     return table(("method, split", "accuracy", "balanced accuracy", "AUROC"), rows) + paragraph(LOOK_UP, "quiet")
 
 
+def _curves(got: Document) -> str:
+    """ROC, precision over recall, and reliability, side by side."""
+    parts, pictures = got["by_part"], got["by_picture"]
+    if not parts["roc"]:
+        return paragraph("One of the two kinds has no test part: there is no curve to draw.", "quiet")
+    roc = [("parts", parts["roc"]), ("pictures", pictures["roc"])]
+    pr = [("parts", parts["pr"]), ("pictures", pictures["pr"])]
+    reliable = [
+        (name, [(row["said"], row["true"]) for row in each["calibration"]["bins"]])
+        for name, each in (("parts", parts), ("pictures", pictures))
+    ]
+    words = (
+        f"AUROC {parts['auroc']:.4f} over parts, {pictures['auroc']:.4f} over pictures",
+        f"average precision {parts['average_precision']:.4f} and {pictures['average_precision']:.4f}",
+        f"ECE {parts['calibration']['ece']:.3f} and {pictures['calibration']['ece']:.3f}",
+    )
+    drawn = (
+        charts.lines(roc, labels=("good parts called defective", "defects found"), diagonal=True),
+        charts.lines(pr, labels=("defects found", "of those called defective, truly so")),
+        charts.lines(reliable, labels=("score shown", "share that is defective"), diagonal=True, dots=True),
+    )
+    figures = "".join(
+        f"<figure>{chart}<figcaption>{escape(text)}</figcaption></figure>"
+        for chart, text in zip(drawn, words, strict=True)
+    )
+    return f'<div class="row">{figures}</div>' + paragraph(CALIBRATED, "quiet")
+
+
+def _robustness(got: Document) -> str:
+    """A row for each kind of change, a cell for each strength: escapes / overkill."""
+    kinds: dict[str, list[Document]] = {}
+    for cell in got["cells"]:
+        kinds.setdefault(f"{cell['kind']} ({cell['unit']})", []).append(cell)
+    rows = []
+    for kind, cells in kinds.items():
+        shown = "".join(
+            f'<td class="{"red" if cell["red"] else ""}"><small>{cell["value"]:g}</small><br>'
+            f"{_percent(cell['escape_rate'])} / {_percent(cell['overkill_rate'])}</td>"
+            for cell in cells
+        )
+        rows.append(f"<tr><td>{escape(kind)}</td>{shown}</tr>")
+    same = got["unchanged"]
+    words = f"Unchanged: {_percent(same['escape_rate'])} / {_percent(same['overkill_rate'])}, {got['parts']} parts. "
+    head = '<tr><th>change</th><th colspan="6">strength: escapes / overkill</th></tr>'
+    return f'<div class="wide"><table>{head}{"".join(rows)}</table></div>' + paragraph(words + ROBUST, "quiet")
+
+
+def _repeatability(got: Document) -> str:
+    text = (
+        f"{got['parts']} test parts seen {got['views']} times each, moved and relit a little (3°, 2 %, 5 grey levels): "
+        f"the evidence strays by {got['median_std_steps']} steps (median of the standard deviations; 95 % stay below "
+        f"{got['p95_std_steps']}), the review band is {got['review_band_steps']} steps wide. "
+        f"{got['parts_with_more_than_one_verdict']} parts got more than one verdict, "
+        f"{got['parts_that_cross_the_cut']} crossed the cut."
+    )
+    return paragraph(text)
+
+
+def _explained(got: Document, shown: Shown) -> str:
+    rows = [
+        (name.replace("lime", "LIME"), rate_text(each), each["ms"])
+        for name, each in got["drawn_flaws_pointed_at"].items()
+    ]
+    found = table(("method", "points at a drawn flaw, unseen good parts", "ms a picture, here"), rows)
+    return (
+        found + paragraph(EXPLAINED, "quiet") + "".join(charts.picture(image, text=text) for text, image in shown.cases)
+    )
+
+
+def _confusions(metrics: Document) -> str:
+    blocks = []
+    for variant in VARIANTS:
+        for split, got in metrics.get(variant, {}).items():
+            labels = got["confusion"]["labels"]
+            rows = [(label, *row) for label, row in zip(labels, got["confusion"]["rows"], strict=True)]
+            blocks.append(
+                f"<div>{paragraph(f'{variant}, {split}', 'quiet')}{table(('truth, said', *labels), rows)}</div>"
+            )
+    return f'<div class="row">{"".join(blocks)}</div>' + paragraph("Counted over pictures.", "quiet")
+
+
+def _files(metrics: Document) -> str:
+    rows = []
+    older = metrics["other_runtime"]
+    for variant, looked in metrics["lint"].items():
+        versions = ", ".join(f"{name} {version}" for name, version in looked["versions"].items())
+        if not older["asked"]:
+            answer = "not asked"
+        elif not older["variants"][variant]["takes_it"]:
+            answer = "refused"
+        else:
+            its = older["variants"][variant]
+            answer = f"{its['other_decisions']} of {its['pictures']} decided otherwise, {its['latency_ms']:.2f} ms"
+        rows.append((variant, f"{looked['map']} of {looked['of']}", answer, versions))
+    head = (
+        "variant",
+        "operations an Edge TPU takes",
+        older.get("runtime", "tflite-runtime"),
+        "operations and versions",
+    )
+    said = [older["why"] + "."] if not older["asked"] else []
+    said += [metrics["edgetpu_compiler"] + "."] if "edgetpu_compiler" in metrics else []
+    return table(head, rows) + "".join(paragraph(each, "quiet") for each in said)
+
+
+def _rate(rate: Document) -> str:
+    if rate["rate"] is None:
+        return "–"
+    return f"{rate['count']} of {rate['of']} ({100 * rate['low']:.1f}–{100 * rate['high']:.1f} %)"
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.0f} %"
+
+
 def _bars(counts: NDArray[np.int64], edges: NDArray[np.float64], tallest: int, x: Any, *, up: bool) -> str:
-    color = "#1a7f37" if up else "#b3261e"
+    color = "#2e7d4f" if up else "#c0392b"
     shapes = []
     for count, left, right in zip(counts, edges[:-1], edges[1:], strict=True):
         if count:
@@ -159,9 +294,3 @@ def _bars(counts: NDArray[np.int64], edges: NDArray[np.float64], tallest: int, x
             place = f'x="{x(left):.1f}" y="{top:.1f}" width="{x(right) - x(left):.1f}" height="{height:.1f}"'
             shapes.append(f'<rect {place} fill="{color}"/>')
     return "".join(shapes)
-
-
-def _text(value: object) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from dataclasses import dataclass
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,21 +33,67 @@ class Run:
 
     @classmethod
     def begin(cls, out: Path, data: Path, wanted: Recipe) -> Run:
-        """Start a run in `out`, which is made when there is none."""
+        """Start a run in `out`, which is made when there is none.
+
+        When `out` holds a run of the same recipe on the same files, its finished steps stay finished.
+        """
         try:
             out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise Refused(f"{out}: cannot be made a folder ({error.strerror}); give another --out") from None
         run = cls(out=out, data=data, recipe=wanted)
-        write(out / "recipe.yaml", recipe.dump(wanted))
-        write_json(out / "run.json", {"data": str(data.resolve())})
+        text = recipe.dump(wanted)
+        started = {"data": str(data.resolve()), "made_from": _made_from(text, data)}
+        try:
+            same = json.loads((out / "run.json").read_text(encoding="utf-8")) == started
+        except (OSError, ValueError):
+            same = False
+        if not same:
+            (out / "done.json").unlink(missing_ok=True)
+            (out / "settled.yaml").unlink(missing_ok=True)
+            shutil.rmtree(out / "checkpoints", ignore_errors=True)
+        write(out / "recipe.yaml", text)
+        write_json(out / "run.json", started)
         return run
 
     @classmethod
     def open(cls, out: Path) -> Run:
         """Go on with a run that was begun in `out`; raises `Refused`."""
         started = read_json(out / "run.json")
-        return cls(out=out, data=Path(started["data"]), recipe=recipe.load(out / "recipe.yaml"))
+        return cls(out=out, data=Path(started["data"]), recipe=recipe.load(out / "recipe.yaml")).settled()
+
+    def settled(self) -> Run:
+        """The same run with a recipe in which nothing is left open: with what was measured on the data filled in."""
+        path = self.out / "settled.yaml"
+        return replace(self, recipe=recipe.load(path)) if path.is_file() else self
+
+    def settle(self, wanted: Recipe) -> Run:
+        """Keep a recipe in which nothing is left open."""
+        write(self.out / "settled.yaml", recipe.dump(wanted))
+        return self.settled()
+
+    def done(self) -> dict[str, float]:
+        """Seconds that each finished step took, in the order in which they were finished."""
+        try:
+            return dict(json.loads((self.out / "done.json").read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            return {}
+
+    def once(self, step: str, work: Callable[[], None]) -> None:
+        """Do a step unless this run has finished it before; what a killed run had done is not done again."""
+        if step in self.done():
+            print(f"{step}: already done", file=sys.stderr)
+            return
+        began = time.perf_counter()
+        work()
+        write_json(self.out / "done.json", {**self.done(), step: round(time.perf_counter() - began, 1)})
+
+    def again(self, step: str) -> None:
+        """Forget that a step was finished, and everything after it."""
+        done = self.done()
+        if step in done:
+            names = list(done)
+            write_json(self.out / "done.json", {name: done[name] for name in names[: names.index(step)]})
 
     def part(self, kind: str) -> Part:
         """`grouped`: the run itself; `official`: the same on the data's own division, in a folder below."""
@@ -75,6 +126,11 @@ class Part:
         """The file for the device."""
         return self.folder / f"{variant}.tflite"
 
+    @property
+    def edgetpu(self) -> Path:
+        """What Google's compiler made of the file that ships; missing where it is not installed."""
+        return self.folder / "int8_ptq_edgetpu.tflite"
+
     def pictures(self) -> Dataset:
         """The manifest with its split; raises `Refused`."""
         return dataset.restore(self.split, self.data)
@@ -94,6 +150,16 @@ class Part:
     def limits(self) -> Limits:
         """The operating point; raises `Refused`."""
         return Limits(**read_json(self.folder / "limits.json"))
+
+
+def _made_from(recipe_text: str, data: Path) -> str:
+    """A hash over the recipe and the names, sizes and times of the files: cheap, and enough to notice a change."""
+    lines = [recipe_text]
+    for path in sorted(data.rglob("*")):
+        if path.is_file() and not any(each.startswith(".") for each in path.relative_to(data).parts):
+            facts = path.stat()
+            lines.append(f"{path.relative_to(data).as_posix()} {facts.st_size} {facts.st_mtime_ns}")
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def write(path: Path, text: str) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import ai_edge_litert
 import numpy as np
@@ -16,6 +18,11 @@ NAME = f"ai-edge-litert {ai_edge_litert.__version__}"
 KERNELS = "xnnpack"
 
 
+def logits_of(outputs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Of a file's outputs, the one with a number per class; the other, when there is one, is the defect map."""
+    return next(each for each in outputs if len(each["shape"]) == 2)
+
+
 class Model:
     """One `.tflite` file, ready to be asked."""
 
@@ -26,7 +33,9 @@ class Model:
             self._interpreter = Interpreter(model_content=content, num_threads=1, experimental_op_resolver_type=kernels)
             self._interpreter.allocate_tensors()
         self._input = self._interpreter.get_input_details()[0]
-        self._output = self._interpreter.get_output_details()[0]
+        outputs = self._interpreter.get_output_details()
+        self._output = logits_of(outputs)
+        self._map = next((each for each in outputs if len(each["shape"]) == 4), None)
         self.bytes = len(content)
 
     def raw(self, picture: NDArray[np.uint8]) -> NDArray[np.generic]:
@@ -46,6 +55,20 @@ class Model:
         rows, (scale, zero_point) = self.outputs(pictures), self._output["quantization"]
         whole = rows.dtype == np.int8
         return np.asarray((rows.astype(np.float32) - zero_point) * scale if whole else rows, dtype=np.float32)
+
+    @property
+    def has_map(self) -> bool:
+        """Whether the file gives out its defect map."""
+        return self._map is not None
+
+    def heat(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The file's own defect map of one picture, `(rows, columns)`, loudest defect per cell."""
+        assert self._map is not None, "ask has_map first"
+        self.raw(picture)
+        rows = np.asarray(self._interpreter.get_tensor(self._map["index"])[0])
+        scale, zero_point = self._map["quantization"]
+        whole = rows.dtype == np.int8
+        return np.asarray((rows.astype(np.float32) - zero_point) * scale if whole else rows, np.float32).max(axis=2)
 
     def latency_ms(self, picture: NDArray[np.uint8], rounds: int = 50) -> float:
         """Median time of one bare call, one thread."""

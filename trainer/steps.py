@@ -2,39 +2,45 @@
 
 from __future__ import annotations
 
+import dataclasses
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from trainer import baselines, card, dataset, leakage, measure, pack, report
-from trainer.augment import seen
+from edge.bundle import InputSpec
+from trainer import card, dataset, gather, leakage, lint, measure, pack, register
+from trainer.augment import Image, contact_sheet, seen
+from trainer.claims import CHOSEN, rate_text
 from trainer.errors import Refused
-from trainer.limits import Limits, choose, evidence
+from trainer.limits import columns, evidence, middle
+from trainer.recipe import Recipe
 from trainer.run import Part, Run, read_json, write, write_json
 
-CHOSEN = "int8_ptq"
 SPLITS = ("train", "validation", "test")
 REPRESENTATIVE = 200
 
 
 def run(run: Run, shelf: Path | None) -> None:
-    """Everything, in order."""
-    divide(run)
-    train(run)
-    quantize(run)
-    measure_all(run)
+    """Everything, in order; what a killed run had finished is not done again."""
+    run.once("divide", lambda: divide(run))
+    run = run.settled()
+    run.once("train", lambda: train(run))
+    run.once("quantize", lambda: quantize(run))
+    run.once("measure", lambda: measure_all(run))
+    run.once("explain", lambda: explain(run))
     write_report(run)
     pack_bundle(run, shelf)
 
 
 def divide(run: Run) -> None:
-    """Read the folder and decide which part serves for what."""
+    """Read the folder, find out how parts are registered, and decide which part serves for what."""
     data = dataset.scan(run.data)
     good = dataset.good_labels(data.labels, run.recipe.good)
+    run, data, lost = _registered(run, data)
     if data.grouped_by == "file":
         found = leakage.pairs(dataset.pixels(data, data.pictures, 1))
         data = dataset.regrouped(data, leakage.groups(len(data.pictures), found), "near-copies found")
@@ -51,24 +57,47 @@ def divide(run: Run) -> None:
         say(f"  a person should look: part {group} carries more than one label")
     facts: dict[str, Any] = {"contradictory": contradictory, "leakage": _leaks(data)}
     facts |= {"labels": ordered, "good": good, "grouped_by": data.grouped_by, "unreadable": data.unreadable}
+    facts["unregistered"] = lost
     write_json(run.out / "data.json", {**facts, "fingerprint": data.fingerprint()})
+
+
+def _registered(run: Run, data: dataset.Dataset) -> tuple[Run, dataset.Dataset, list[str]]:
+    """The run with the parts' ring in its recipe, where they have one, and the data without pictures that lack it."""
+    pictures = dataset.pixels(data, data.pictures, 1)
+    run = run.settle(register.settled(run.recipe, pictures))
+    ring = register.ring_of(run.recipe)
+    say(f"registration: {'by a ring' if ring else 'none'}")
+    if ring is None:
+        return run, data, []
+    kept = [register.registered(each, ring) for each in pictures]
+    lost = [each.file for each, found in zip(data.pictures, kept, strict=True) if not found]
+    for file in lost:
+        say(f"  left out, its ring is not to be found: {file} (on the device such a view counts for nothing)")
+    found = tuple(each for each in data.pictures if each.file not in set(lost))
+    return run, dataclasses.replace(data, pictures=found), lost
 
 
 def train(run: Run) -> None:
     """Train one float network per division of the data."""
     from trainer import fit
+    from trainer.watch import Watch
 
     labels, good = classes_of(run)
     for part in _divisions(run):
+        _write_sheet(run, part)
         say(f"train: {run.recipe.network.kind}, split {part.kind}")
-        trained = fit.train(run.recipe, part.pictures(), labels, good)
+        watch = Watch(run.out / "checkpoints" / part.kind, run.out / "logs" / part.kind)
+        trained = fit.train(run.recipe, part.pictures(), labels, good, watch)
+        _centre(trained.model, part.pictures(), run.recipe, labels, good)
         trained.model.save_weights(part.network)
         write_json(part.folder / "history.json", {"seconds": round(trained.seconds, 1), "epochs": trained.history})
+    shutil.rmtree(run.out / "checkpoints", ignore_errors=True)
 
 
 def quantize(run: Run) -> None:
     """Convert each network into every variant."""
     from trainer import aware, fit, quantize
+    from trainer.watch import Watch
 
     labels, good = classes_of(run)
     for part in _divisions(run):
@@ -83,79 +112,76 @@ def quantize(run: Run) -> None:
             say(f"quantize: {part.kind} {variant} {len(content) / 1000:.1f} kB")
         if run.recipe.training.aware:
             say(f"train: {part.kind}, aware of quantization")
-            tuned = fit.tune(run.recipe, data, labels, good, aware.aware(model))
+            watch = Watch(run.out / "checkpoints" / part.kind, run.out / "logs" / part.kind)
+            tuned = fit.tune(run.recipe, data, labels, good, aware.aware(model), watch)
             content = quantize.convert_aware(tuned.model)
             part.converted(quantize.AWARE).write_bytes(content)
             say(f"quantize: {part.kind} {quantize.AWARE} {len(content) / 1000:.1f} kB")
+    shutil.rmtree(run.out / "checkpoints", ignore_errors=True)
 
 
 def measure_all(run: Run) -> None:
     """Ask every variant about every picture, set the limits on validation parts, count on test parts."""
-    from trainer import fit, quantize, runtime
+    from trainer import quantize, study
 
     labels, good = classes_of(run)
-    spec = fit.input_spec(run.recipe)
     variants = (*quantize.VARIANTS, quantize.AWARE) if run.recipe.training.aware else quantize.VARIANTS
     metrics: dict[str, Any] = {variant: {} for variant in variants}
-    metrics["baselines"] = {}
+    metrics |= {"baselines": {}, "reference": {}, "curves": {}}
     for part in _divisions(run):
-        data = part.pictures()
-        shown = {split: fit.stack(data, split, spec) for split in SPLITS}
-        models = {variant: runtime.Model(_content(part, variant)) for variant in variants}
-        _, steps = quantize.check(_content(part, CHOSEN))
-        outputs = {
-            f"{variant}/{split}": model.outputs(shown[split])
-            if variant == CHOSEN
-            else model.logits(shown[split]) / steps.scale
-            for variant, model in models.items()
-            for split in ("validation", "test")
-        }
-        part.keep_outputs(outputs)
-        limits = {v: _limits(run, data, outputs[f"{v}/validation"], labels, good, steps.scale) for v in variants}
-        write_json(part.folder / "limits.json", _plain(limits[CHOSEN]))
-        flags = {v: evidence(outputs[f"{v}/test"], _columns(labels, good)) > limits[v].cut_steps for v in variants}
-        for variant, model in models.items():
-            metrics[variant][part.kind] = {
-                **measure.assess(data.of("test"), outputs[f"{variant}/test"], labels, good, limits[variant]),
-                "bytes": model.bytes,
-                "latency_ms": round(model.latency_ms(shown["test"][0]), 4),
-                "against_float32": {
-                    "count": int((flags[variant] != flags["float32"]).sum()),
-                    "of": len(flags[variant]),
-                },
-            }
-        metrics["baselines"][part.kind] = baselines.measure(
-            (shown["train"], data.of("train")), (shown["test"], data.of("test")), good, run.recipe.seed
-        )
+        contents = {variant: _content(part, variant) for variant in variants}
+        study.division(run.recipe, part, contents, labels, good, metrics)
         _say_measured(part, metrics[CHOSEN][part.kind], metrics["baselines"][part.kind])
     metrics["leakage"] = read_json(run.out / "data.json")["leakage"]
     write_json(run.out / "metrics.json", metrics)
 
 
-def explain(run: Run) -> None:
-    """A picture of every misjudged test part with the places that spoke, and how well the map points at drawn flaws."""
-    from trainer import explain, fit
+def protocol_all(run: Run) -> None:
+    """The grouped five-fold protocol, fold by fold; its figures go beside the others in `metrics.json`."""
+    from trainer import protocol
 
-    _, good = classes_of(run)
+    labels, good = classes_of(run)
+    data = run.part("grouped").pictures()
+    got = protocol.run(run.recipe, data, labels, good, run.out / "protocol", say)
+    path = run.out / "metrics.json"
+    write_json(path, {**(read_json(path) if path.is_file() else {}), "protocol": got})
+    for line in protocol.lines(got):
+        say(line)
+
+
+def explain(run: Run) -> None:
+    """Pictures of every misjudged test part (or the narrowest ones) with the places that spoke, and pointing scores."""
+    from trainer import explain, fit, runtime
+
+    labels, good = classes_of(run)
     part, spec = run.part("grouped"), fit.input_spec(run.recipe)
-    model, data = _network(run, part), part.pictures()
+    data, limits = part.pictures(), part.limits()
+    model = runtime.Model(_content(part, CHOSEN))
+    asked = explain.Asked(model=model, good=columns(labels, good), spec=spec, seed=run.recipe.seed)
     folder = part.folder / "explained"
-    folder.mkdir(exist_ok=True)
-    for wrong in read_json(run.out / "metrics.json")[CHOSEN]["grouped"]["wrong_parts"]:
-        mine = [each for each in data.of("test") if each.part == (wrong["part"], wrong["label"])][:3]
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    parts = measure.fuse(data.of("test"), evidence(part.outputs()[f"{CHOSEN}/test"], asked.good), good)
+    listed = []
+    for case in explain.cases(parts, limits):
+        mine = [each for each in data.of("test") if each.part == case.part][:3]
         shown = np.stack([seen(each, spec) for each in dataset.pixels(data, mine, spec.channels)])
-        rows = [explain.overlay(p, h) for p, h in zip(shown, explain.cam(model, shown), strict=True)]
-        pack.write_picture(folder / f"{_file_name(wrong['label'])}-{_file_name(wrong['part'])}.png", np.vstack(rows))
-    fine = [each for each in data.of("test") if each.label in good]
-    say(f"explain: {folder}")
-    hits, of = explain.pointing(model, dataset.pixels(data, fine, spec.channels), spec, run.recipe.seed)
-    write_json(part.folder / "explained.json", {"drawn_flaws_pointed_at": measure.rate(hits, of)})
-    say(f"  the map points at {hits} of {of} flaws drawn onto unseen good parts")
+        name = f"{case.kind}-{_file_name(case.part[1])}-{_file_name(Path(case.part[0]).stem)}.png"
+        pack.write_picture(folder / name, explain.rows(asked, shown))
+        listed.append(
+            {"file": name, "part": case.part[0], "label": case.part[1], "kind": case.kind, "steps": case.steps}
+        )
+    say(f"explain: {folder}, {sum(each['kind'] != 'close' for each in listed)} misjudged parts")
+    fine = dataset.pixels(data, _one_each([each for each in data.of("test") if each.label in good]), spec.channels)
+    pointing = explain.pointing(asked, fine)
+    write_json(part.folder / "explained.json", {"drawn_flaws_pointed_at": pointing, "cases": listed})
+    for method, got in pointing.items():
+        say(f"  {method} points at {got['count']} of {got['of']} drawn flaws, {got['ms']} ms a picture")
 
 
 def write_report(run: Run) -> None:
     """The page for people."""
-    write(run.out / "report.html", _report(run))
+    write(run.out / "report.html", gather.report_of(run, *classes_of(run)))
     say(f"report: {run.out / 'report.html'}")
 
 
@@ -169,9 +195,10 @@ def pack_bundle(run: Run, shelf: Path | None) -> None:
     _, steps = quantize.check(content)
     asked = part.outputs()[f"{CHOSEN}/test"]
     wanted = fit.classes(data.of("test"), labels)
-    chosen = pack.golden_choice(wanted, evidence(asked, _columns(labels, good)))
+    chosen = pack.golden_choice(wanted, evidence(asked, columns(labels, good)))
     pictures = data.of("test")
-    shown = [seen(each, spec) for each in dataset.pixels(data, [pictures[i] for i in chosen], spec.channels)]
+    crops = dataset.pixels(data, [pictures[i] for i in chosen], spec.channels)
+    shown = [seen(each, spec) for each in crops]
     fast, plain = runtime.Model(content), runtime.Model(content, builtin=True)
     answers = [np.asarray(fast.raw(each), dtype=np.int8) for each in shown]
     apart = max(
@@ -181,26 +208,34 @@ def pack_bundle(run: Run, shelf: Path | None) -> None:
     contents = pack.Contents(
         recipe=run.recipe,
         model=content,
+        edgetpu=part.edgetpu.read_bytes() if part.edgetpu.is_file() else None,
         labels=labels,
         good=good,
         input=spec,
         output=steps,
         limits=limits,
-        golden=tuple((f"{i}.png", p, a) for i, (p, a) in enumerate(zip(shown, answers, strict=True))),
+        golden=tuple((f"{i}.png", p, a) for i, (p, a) in enumerate(zip(_as_taken(crops, shown, spec), answers, strict=True))),
         tolerance_steps=min(32, max(8, 3 * apart)),
         runtime=runtime.NAME,
         kernels=runtime.KERNELS,
-        operations=quantize.operations(content),
-        reference=_reference(data, part.outputs(), spec, labels, good),
+        operations=lint.look(content)["versions"],
+        reference=gather.usual(data, part.outputs(), spec, labels, good),
         fingerprint=facts["fingerprint"],
-        metrics=_short(read_json(run.out / "metrics.json")),
-        report=_report(run),
+        metrics=gather.short(read_json(run.out / "metrics.json")),
+        report=gather.report_of(run, *classes_of(run)),
         card=card.build(run.recipe, labels, good, read_json(run.out / "metrics.json"), facts["fingerprint"]),
     )
     bundle = pack.pack(contents, run.out)
     say(f"bundle: {bundle.folder}")
     if shelf is not None:
         say(f"live on the shelf: {pack.place(bundle, shelf)}")
+
+
+def _as_taken(crops: Sequence[Image], shown: Sequence[Image], spec: InputSpec) -> list[Image]:
+    """The golden pictures: as the network is shown them, or whole where the device has to register them first."""
+    if spec.registration is None:
+        return list(shown)
+    return [crop[:, :, ::-1] if crop.ndim == 3 else crop[:, :, None] for crop in crops]
 
 
 def classes_of(run: Run) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -258,7 +293,8 @@ def _network(run: Run, part: Part) -> Any:
     from trainer import network
 
     labels, good = classes_of(run)
-    model = network.build(run.recipe.network, run.recipe.input, len(good), len(labels) - len(good))
+    plain = dataclasses.replace(run.recipe.network, pretrained=False)
+    model = network.build(plain, run.recipe.input, len(good), len(labels) - len(good))
     try:
         model.load_weights(part.network)
     except (OSError, ValueError):
@@ -266,89 +302,50 @@ def _network(run: Run, part: Part) -> Any:
     return model
 
 
+def _write_sheet(run: Run, part: Part) -> None:
+    """What the network will be shown: some training pictures, each followed by variations of it."""
+    from trainer import fit
+
+    data, spec = part.pictures(), fit.input_spec(run.recipe)
+    labels, _ = classes_of(run)
+    each_class = [[each for each in data.of("train") if each.label == label] for label in labels]
+    few = [mine[0] for mine in each_class if mine] + [mine[len(mine) // 2] for mine in each_class if len(mine) > 1]
+    sheet = contact_sheet(dataset.pixels(data, few[:8], spec.channels), spec, run.recipe.augment, run.recipe.seed)
+    pack.write_picture(part.folder / "augmented.png", sheet[:, :, ::-1] if sheet.shape[2] == 3 else sheet)
+
+
+def _one_each(pictures: Sequence[dataset.Picture]) -> list[dataset.Picture]:
+    """The first picture of every part."""
+    return list({each.part: each for each in reversed(pictures)}.values())[::-1]
+
+
+def _centre(model: Any, data: dataset.Dataset, recipe: Recipe, labels: Sequence[str], good: Sequence[str]) -> None:
+    """Move the good classes' bias so that evidence 0 means even odds on validation parts.
+
+    Evidence of parts is what limits and the shown probability are made from; the loss cares for their order only.
+    """
+    from trainer import fit
+
+    logits = fit.predict(model, fit.stack(data, "validation", fit.input_spec(recipe)))
+    held = measure.fuse(data.of("validation"), evidence(logits, columns(labels, good)), good)
+    layer = model.get_layer("good")
+    kernel, bias = layer.get_weights()
+    layer.set_weights([kernel, bias + np.float32(middle(held.steps, held.defective))])
+
+
 def _file_name(text: str) -> str:
     return "".join(c if c.isalnum() or c in "-_" else "-" for c in text)
-
-
-def _columns(labels: Sequence[str], good: Sequence[str]) -> NDArray[np.bool_]:
-    return np.array([each in good for each in labels], dtype=bool)
-
-
-def _limits(
-    run: Run,
-    data: dataset.Dataset,
-    outputs: NDArray[np.generic],
-    labels: Sequence[str],
-    good: Sequence[str],
-    scale: float,
-) -> Limits:
-    held = measure.fuse(data.of("validation"), evidence(outputs, _columns(labels, good)), good)
-    return choose(held.steps, held.defective, run.recipe.costs, scale)
-
-
-def _plain(limits: Limits) -> dict[str, Any]:
-    return {
-        "pass_steps": limits.pass_steps,
-        "reject_steps": limits.reject_steps,
-        "temperature": limits.temperature,
-        "clamped": limits.clamped,
-    }
 
 
 def _say_measured(part: Part, got: dict[str, Any], look_ups: dict[str, Any]) -> None:
     at = got["at_limits"]
     say(
         f"measure {part.kind}, {CHOSEN}, {got['parts']} parts never trained on: "
-        f"balanced accuracy {got['balanced_accuracy']}, escapes {report.rate_text(got['escape_rate'])}, "
-        f"overkill {report.rate_text(got['overkill_rate'])}"
+        f"balanced accuracy {got['balanced_accuracy']}, escapes {rate_text(got['escape_rate'])}, "
+        f"overkill {rate_text(got['overkill_rate'])}"
     )
     say(
         f"  at the limits: escapes {at['escape_rate']['count']}, overkill {at['overkill_rate']['count']}, "
         f"review {at['review_rate']['count']}"
     )
     say("  without seeing defects: " + ", ".join(f"{k} {v['balanced_accuracy']}" for k, v in look_ups.items()))
-
-
-def _report(run: Run) -> str:
-    labels, good = classes_of(run)
-    part = run.part("grouped")
-    data, limits = part.pictures(), part.limits()
-    steps = evidence(part.outputs()[f"{CHOSEN}/test"], _columns(labels, good))
-    counts = [
-        (label, *(len({p.part for p in data.of(split) if p.label == label}) for split in SPLITS)) for label in labels
-    ]
-    return report.build(
-        run.recipe,
-        read_json(run.out / "metrics.json"),
-        counts,
-        good,
-        measure.fuse(data.of("test"), steps, good),
-        limits,
-    )
-
-
-def _reference(
-    data: dataset.Dataset,
-    outputs: dict[str, NDArray[np.generic]],
-    spec: Any,
-    labels: Sequence[str],
-    good: Sequence[str],
-) -> dict[str, Any]:
-    """What good parts of the validation split look like, for the device to notice drift by."""
-    from trainer import fit
-
-    shown = fit.stack(data, "validation", spec)
-    fine = np.array([each.label in good for each in data.of("validation")], dtype=bool)
-    steps = evidence(outputs[f"{CHOSEN}/validation"], _columns(labels, good))[fine]
-    flat = shown[fine].reshape(int(fine.sum()), -1).astype(np.float64)
-    signals = {"brightness": flat.mean(axis=1), "contrast": flat.std(axis=1), "evidence_steps": steps}
-    return {
-        "pictures": int(fine.sum()),
-        **{name: {"mean": round(float(v.mean()), 3), "std": round(float(v.std()), 3)} for name, v in signals.items()},
-    }
-
-
-def _short(metrics: dict[str, Any]) -> dict[str, Any]:
-    """The figures that travel in the manifest: those of the variant that travels."""
-    wanted = ("accuracy", "precision", "recall", "f1", "escape_rate", "overkill_rate", "at_limits", "parts", "pictures")
-    return {split: {key: got[key] for key in wanted} for split, got in metrics[CHOSEN].items()}

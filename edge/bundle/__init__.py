@@ -13,7 +13,8 @@ from edge.bundle.manifest import (
     OutputSpec,
     digest,
 )
-from edge.bundle.preprocess import prepare, readable_image
+from edge.bundle.preprocess import laid, prepare, readable_image
+from edge.bundle.ring import Ring, Unregistered
 from edge.bundle.shelf import Shelf
 
 __all__ = [
@@ -24,8 +25,11 @@ __all__ = [
     "LimitSpec",
     "Manifest",
     "OutputSpec",
+    "Ring",
     "Shelf",
+    "Unregistered",
     "digest",
+    "laid",
     "prepare",
     "readable_image",
 ]

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from edge.bundle.ring import WRAP_PX, Ring
+
 SCHEMA = "linegate.bundle/1"
 LIMIT_BYTES = 256 * 1024 * 1024
 MANIFEST_BYTES = 1024 * 1024
@@ -26,6 +28,8 @@ class InputSpec:
     height: int
     width: int
     channels: int
+    registration: Ring | None = None
+    """How the part is found and laid out before the network sees it; None: the crop is taken as it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,11 +194,41 @@ def _input(section: dict[str, Any]) -> InputSpec:
     channels = _whole(section["channels"], 1, 3, "input.channels")
     if channels == 2:
         raise ValueError("input.channels is 2; allowed: 1 (gray) or 3 (colour)")
+    if section.get("registration") and (section["width"] % 8 or section["width"] <= 4 * WRAP_PX):
+        raise ValueError(f"input.width is {section['width']}; of a strip it is a multiple of 8 above {4 * WRAP_PX}")
     return InputSpec(
         height=_whole(section["height"], 8, 2048, "input.height"),
         width=_whole(section["width"], 8, 2048, "input.width"),
         channels=channels,
+        registration=_ring(section["registration"]) if section.get("registration") else None,
     )
+
+
+def _ring(section: dict[str, Any]) -> Ring:
+    if section["kind"] != "ring" or section["inside"] not in ("dark", "bright"):
+        raise ValueError(f"input.registration {section['kind']!r} is not known to this version")
+    low, high = (_within(each, 0.02, 1.0, "registration.radius") for each in section["radius"])
+    levels = tuple(_within(each, 0.0, 1.0, "registration.levels") for each in section["levels"])
+    inner = _within(section["inner"], 0.0, 8.0, "registration.inner")
+    outer = _within(section["outer"], 0.1, 8.0, "registration.outer")
+    rim = _within(section["rim"], 0.0, 8.0, "registration.rim")
+    if not levels or len(levels) > 8 or low >= high or inner >= outer or 0 < rim <= 1:
+        raise ValueError("input.registration contradicts itself")
+    return Ring(
+        inside=section["inside"],
+        levels=levels,
+        radius=(low, high),
+        rim=rim,
+        rim_rises=bool(section["rim_rises"]),
+        inner=inner,
+        outer=outer,
+    )
+
+
+def _within(value: Any, low: float, high: float, what: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise ValueError(f"{what} is {str(value)[:40]}; allowed: {low:g} to {high:g}")
+    return float(value)
 
 
 def _output(section: dict[str, Any]) -> OutputSpec:

@@ -8,25 +8,42 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.bundle import ring
 from edge.bundle.manifest import InputSpec
 
 
 def prepare(crop: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.int8]:
-    """Resize and requantize one crop, without a float in between: grey level g becomes g - 128, a flip of the sign bit.
+    """Register or resize one crop and requantize it: grey level g becomes g - 128, a flip of the sign bit.
 
     `crop` is gray `(height, width)` or BGR `(height, width, 3)` uint8; the result is int8
     `(1, spec.height, spec.width, spec.channels)`, three channels in the order RGB.
-    Raises `ValueError` for anything that is not such an image.
+    Raises `ValueError` for anything that is not such an image, and its kind `Unregistered` for a picture in which
+    the part is not to be found.
+    """
+    image = laid(crop, spec)
+    if spec.registration is not None:
+        image = ring.even(image)
+    return (image ^ np.uint8(0x80)).view(np.int8).reshape(1, spec.height, spec.width, spec.channels)
+
+
+def laid(crop: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.uint8]:
+    """The first half of `prepare`, geometry alone: the crop resized, or its ring unrolled; gray, or RGB.
+
+    An unrolled ring is narrower than `spec.width` by what wraps around. Raises as `prepare`.
     """
     if crop.dtype != np.uint8 or crop.size == 0 or not (crop.ndim == 2 or (crop.ndim == 3 and crop.shape[2] == 3)):
         raise ValueError(f"a crop must be a gray or BGR uint8 image, not {crop.dtype} {crop.shape}")
-    image = _resized(crop, spec)
-    if spec.channels == 1 and image.ndim == 3:
-        image = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), dtype=np.uint8)
-    elif spec.channels == 3:
-        to_rgb = cv2.COLOR_GRAY2RGB if image.ndim == 2 else cv2.COLOR_BGR2RGB
-        image = np.asarray(cv2.cvtColor(image, to_rgb), dtype=np.uint8)
-    return (image ^ np.uint8(0x80)).view(np.int8).reshape(1, spec.height, spec.width, spec.channels)
+    if spec.registration is None:
+        return _coloured(_resized(crop, spec), spec.channels)
+    pose = ring.find(_coloured(crop, 1), spec.registration)
+    return ring.straighten(_coloured(crop, spec.channels), pose, spec.registration, spec.height, spec.width)
+
+
+def _coloured(image: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
+    if channels == 1:
+        return image if image.ndim == 2 else np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), dtype=np.uint8)
+    to_rgb = cv2.COLOR_GRAY2RGB if image.ndim == 2 else cv2.COLOR_BGR2RGB
+    return np.asarray(cv2.cvtColor(image, to_rgb), dtype=np.uint8)
 
 
 def _resized(crop: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.uint8]:

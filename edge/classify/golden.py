@@ -21,7 +21,10 @@ def check_golden(classifier: Classifier, bundle: Bundle) -> int:
         expected = np.array(golden.outputs, dtype=np.int64)
         try:
             crop = readable_image(picture, manifest.input.channels)
-            answer = classifier.scores([crop]).outputs[0].astype(np.int64)
+            scores = classifier.scores([crop])
+            if not len(scores.outputs):
+                raise ModelFailed(scores.unusable)
+            answer = scores.outputs[0].astype(np.int64)
         except (ValueError, ModelFailed) as error:
             raise BundleError(f"{picture}: {error}; copy the bundle again as a whole") from None
         off = int(np.abs(answer - expected).max())

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.bundle import Bundle, BundleError, prepare
+from edge.bundle import Bundle, BundleError, Unregistered, prepare
 from edge.domain import Image, ModelFailed, Scores
 
 RUNTIMES = {"litert": ("ai_edge_litert", "ai-edge-litert"), "tflite-runtime": ("tflite_runtime", "tflite-runtime")}
@@ -38,16 +38,23 @@ class TfliteClassifier:
         self._labels = len(manifest.labels)
 
     def scores(self, crops: Sequence[Image]) -> Scores:
-        """Classify each crop: gray or BGR uint8 of any size; raises `ModelFailed`."""
-        outputs = np.empty((len(crops), self._labels), dtype=np.int8)
-        for row, crop in enumerate(crops):
+        """Classify each crop: gray or BGR uint8 of any size; raises `ModelFailed`.
+
+        A crop in which the part is not to be found as the model needs it has no row; `unusable` says why.
+        """
+        outputs, unusable = [], ""
+        for crop in crops:
             try:
                 self._interpreter.set_tensor(self._input, prepare(crop, self._spec))
                 self._interpreter.invoke()
+            except Unregistered as error:
+                unusable = str(error)
+                continue
             except (ValueError, RuntimeError) as error:
                 raise ModelFailed(f"the model did not answer ({_first_line(error)})") from error
-            outputs[row] = self._interpreter.get_tensor(self._output)[0]
-        return Scores(outputs=outputs)
+            outputs.append(self._interpreter.get_tensor(self._output)[0])
+        rows = np.array(outputs, dtype=np.int8).reshape(len(outputs), self._labels)
+        return Scores(outputs=rows, unusable=unusable)
 
     def invoke(self) -> None:
         """Run the network on whatever its input holds: the bare call that benchmarks compare with."""

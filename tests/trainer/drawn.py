@@ -46,7 +46,7 @@ TINY = """
 name: tiny
 good: [ok]
 split: {validation: 0.25, test: 0.25}
-input: {height_px: 32, width_px: 32}
+input: {height_px: 32, width_px: 32, registration: none}
 network: {blocks: 2, width: 8}
 augment: {rotation_deg: 180, blur_px: 0.3, noise: 3}
 training: {epochs: 8, steps: 12, batch: 16, learning_rate: 0.01}

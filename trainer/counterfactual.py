@@ -1,0 +1,193 @@
+"""What would have to change for the verdict to change: flaws moved onto good parts, and painted over on bad ones.
+
+Good and defective parts are seldom photographed alike, and a network that learns the difference in light passes every
+test on such pictures. A good part with a real flaw on it, and a defective one without, leave it nothing but the flaw.
+All of this happens on unrolled parts, where the same row shows the same place of the part all the way round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.bundle import ring
+from trainer.augment import Image
+
+Floats = NDArray[np.float32]
+Mask = NDArray[np.float32]
+
+USUAL = 99.5
+"""Percentile of the differences on good parts that counts as usual at a row."""
+CALMEST = 0.04
+SURE = 97.0
+"""Percentile of the loudest places on good parts above which a place is surely a flaw."""
+EDGE = 0.45
+"""Share of its peak down to which a flaw reaches."""
+MARGIN = 7
+"""Pixels around a flaw that its patch holds: for its soft edge, and to see what lies beside it."""
+OFFERS = 32
+LIBERAL = 0.7
+"""Share of what is surely a flaw from which on a place is painted over: rather one too many than one left."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usual:
+    """What differs on good parts."""
+
+    rows: Floats
+    """Usual difference at each row, in relative brightness."""
+    sure: float
+    """How many times the usual a place must differ to be surely a flaw."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flaw:
+    """One place on an unrolled part that differs too much."""
+
+    top: int
+    left: int
+    """Where its patch begins; a patch may run over the strip's end into its beginning."""
+    mask: Mask
+    """The patch: what belongs to the flaw, 0 to 1 with a soft edge."""
+    peak: float
+    """How many times the usual it differs."""
+
+    def rows(self, drop: int = 0) -> slice:
+        """The patch's rows in a strip, moved down by `drop`."""
+        return slice(self.top + drop, self.top + drop + self.mask.shape[0])
+
+    def columns(self, width: int, turn: int = 0) -> NDArray[np.int64]:
+        """The patch's columns in a strip, turned by `turn`."""
+        return (self.left + turn + np.arange(self.mask.shape[1])) % width
+
+
+def usual(good: Sequence[Image]) -> Usual:
+    """Measure good strips; `(height, width)` uint8 as `laid` gives them."""
+    rows = np.stack([np.percentile(np.abs(_difference(each)), USUAL, axis=1) for each in good])
+    scale = np.maximum(cv2.GaussianBlur(np.median(rows, axis=0).astype(np.float32)[:, None], (1, 5), 1.0), CALMEST)
+    loudest = [float(_loudness(_difference(each), scale).max()) for each in good]
+    return Usual(rows=scale[:, 0], sure=max(1.5, float(np.percentile(loudest, SURE))))
+
+
+def flaws(strip: Image, level: Usual, share: float = 1.0) -> list[Flaw]:
+    """The places that differ by more than `share` of what is sure, loudest first."""
+    loud = _loudness(_difference(strip), level.rows[:, None])
+    height, width = loud.shape
+    shift = int(np.argmin(loud.max(axis=0)))
+    turned = np.roll(loud, -shift, axis=1)
+    found = []
+    _, parts = cv2.connectedComponents((turned > EDGE * share * level.sure).astype(np.uint8))
+    for number in np.unique(parts[turned >= share * level.sure]):
+        inside = parts == number
+        down, across = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+        rows = slice(max(0, down[0] - MARGIN), min(height, down[-1] + 1 + MARGIN))
+        columns = slice(max(0, across[0] - MARGIN), min(width, across[-1] + 1 + MARGIN))
+        patch = cv2.dilate(
+            inside[rows, columns].astype(np.float32), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7))
+        )
+        mask = np.asarray(cv2.GaussianBlur(patch, (0, 0), 1.0), dtype=np.float32)
+        left = (int(columns.start) + shift) % width
+        found.append(Flaw(top=int(rows.start), left=left, mask=mask, peak=float(turned[inside].max())))
+    return sorted(found, key=lambda each: -each.peak)
+
+
+def transplanted(good: Image, donor: Image, taken: Sequence[Flaw], random: np.random.Generator) -> tuple[Image, Mask]:
+    """The good strip with the donor's flaws at random angles of the same rows, and where they are."""
+    theirs, (light, mine) = _difference(donor), _split(good)
+    height, width = good.shape
+    where = np.zeros(good.shape, np.float32)
+    for flaw in taken:
+        step = slice(None, None, -1 if random.random() < 0.5 else 1)
+        drop = int(np.clip(random.integers(-1, 2), -flaw.top, height - flaw.top - flaw.mask.shape[0]))
+        here, there = flaw.columns(width, int(random.integers(width))), flaw.columns(width)
+        mask, change = flaw.mask[:, step], theirs[flaw.rows()][:, there[step]]
+        mine[flaw.rows(drop), here] += mask * (change - mine[flaw.rows(drop), here])
+        where[flaw.rows(drop), here] = np.maximum(where[flaw.rows(drop), here], mask)
+    return _lit(light, mine), where
+
+
+def blank(good: Image, shapes: Sequence[Flaw], random: np.random.Generator) -> Image:
+    """The good strip with places of the shapes of flaws swapped for others of its own: seams, but no flaw."""
+    light, mine = _split(good)
+    width = good.shape[1]
+    for flaw in shapes:
+        here, there = (flaw.columns(width, int(random.integers(width))) for _ in range(2))
+        mine[flaw.rows(), here] += flaw.mask * (mine[flaw.rows(), there] - mine[flaw.rows(), here])
+    return _lit(light, mine)
+
+
+def covered(taken: Sequence[Flaw], shape: tuple[int, ...]) -> Mask:
+    """Where flaws are on a strip of this shape, 0 to 1."""
+    where = np.zeros(shape[:2], np.float32)
+    for flaw in taken:
+        columns = flaw.columns(shape[1])
+        where[flaw.rows(), columns] = np.maximum(where[flaw.rows(), columns], flaw.mask)
+    return where
+
+
+def healed(strip: Image, taken: Sequence[Flaw], random: np.random.Generator) -> Image | None:
+    """The strip with these flaws painted over from the same rows; None where no clean place is left to take from."""
+    light, mine = _split(strip)
+    width = strip.shape[1]
+    spoilt = covered(taken, strip.shape) > 0.02
+    for flaw in taken:
+        here, rows = flaw.columns(width), flaw.rows()
+        before = mine[rows, here]
+        rim = ~spoilt[rows, here]
+        turns = random.permutation(width)[:OFFERS]
+        free = [there for turn in turns if not spoilt[rows, there := flaw.columns(width, int(turn))].any()]
+        if not free:
+            return None
+        off = [float(np.abs(mine[rows, there] - before)[rim].sum()) for there in free]
+        mine[rows, here] += flaw.mask * (mine[rows, free[int(np.argmin(off))]] - before)
+    return _lit(light, mine)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """A defective part's two counterfactuals."""
+
+    healed: Image
+    transplanted: Image
+    levels: int
+    """How much the transplanted flaw changes the good part, in grey levels at its peak."""
+
+
+def pair(donor: Image, good: Sequence[Image], level: Usual, random: np.random.Generator) -> Pair | None:
+    """Heal a defective strip, and move its loudest flaw onto one of the good ones; None where no flaw is sure."""
+    maybe = flaws(donor, level, LIBERAL)
+    surely = [each for each in maybe if each.peak >= level.sure]
+    clean = healed(donor, maybe, random) if surely else None
+    if clean is None:
+        return None
+    whole = good[int(random.integers(len(good)))]
+    spoilt, _ = transplanted(whole, donor, surely[:1], random)
+    return Pair(healed=clean, transplanted=spoilt, levels=contrast(whole, spoilt))
+
+
+def contrast(before: Image, after: Image) -> int:
+    """The largest change between two strips, in grey levels."""
+    return int(np.abs(before.astype(np.int16) - after.astype(np.int16)).max())
+
+
+def _difference(strip: Image) -> Floats:
+    return ring.relative(strip)[:, ring.WRAP_PX : -ring.WRAP_PX]
+
+
+def _loudness(difference: Floats, rows: Floats) -> Floats:
+    padded = cv2.copyMakeBorder(np.abs(difference), 0, 0, 4, 4, cv2.BORDER_WRAP)
+    return np.asarray(cv2.GaussianBlur(padded, (0, 0), 0.7)[:, 4:-4] / rows, dtype=np.float32)
+
+
+def _split(strip: Image) -> tuple[Floats, Floats]:
+    """Logarithm of the light around, and the difference from it."""
+    mine = _difference(strip)
+    return np.log(strip.astype(np.float32) + np.float32(ring.DARK)) - mine, mine
+
+
+def _lit(light: Floats, difference: Floats) -> Image:
+    return np.asarray(np.clip(np.exp(light + difference) - ring.DARK + 0.5, 0, 255), dtype=np.uint8)

@@ -1,0 +1,250 @@
+"""What a training draws from: pictures in memory, parts dealt alike, flaws drawn, moved and painted over."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.bundle import InputSpec, Unregistered, laid
+from trainer import counterfactual
+from trainer.augment import Image, moved, moved_strip, relit, seen, seen_strip, shrink
+from trainer.counterfactual import Flaw, Usual
+from trainer.dataset import Dataset, Picture, pixels, readable
+from trainer.drawn import cells, flawed
+from trainer.recipe import Recipe
+
+FLAWED, WHOLE = -1, -2
+"""Classes of made pictures: defective, or good, but of no class of the data."""
+Batch = tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]
+
+
+def classes(pictures: Sequence[Picture], labels: Sequence[str]) -> NDArray[np.int64]:
+    """The number of each picture's class."""
+    return np.array([labels.index(each.label) for each in pictures], dtype=np.int64)
+
+
+class Deck:
+    """Draws as many good pictures as defective ones, each class, each part alike: forty pictures count like three."""
+
+    def __init__(
+        self, pictures: Sequence[Picture], labels: Sequence[str], good: Sequence[str], random: np.random.Generator
+    ) -> None:
+        self.classes = classes(pictures, labels)
+        self.good = len(good)
+        self._random = random
+        parts: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+        for index, each in enumerate(pictures):
+            parts[each.label][each.group].append(index)
+        known = [(label, list(parts[label].values())) for label in labels if parts[label]]
+        self._sides = [
+            [groups for label, groups in known if label in good],
+            [groups for label, groups in known if label not in good],
+        ]
+
+    def draw(self, count: int) -> list[int]:
+        """`count` indices of pictures, good and defective in turn."""
+        return [self.one(bad=turn % 2 == 1) for turn in range(count)]
+
+    def one(self, *, bad: bool) -> int:
+        """The index of one picture."""
+        side = self._sides[bad]
+        groups = side[self._random.integers(len(side))]
+        views = groups[self._random.integers(len(groups))]
+        return views[self._random.integers(len(views))]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """Unrolled training pictures with the flaws that were found on them."""
+
+    usual: Usual
+    surely: tuple[tuple[Flaw, ...], ...]
+    """Per picture, what is surely a flaw; empty on good ones."""
+    maybe: tuple[tuple[Flaw, ...], ...]
+    """Per picture, what is painted over."""
+
+    @classmethod
+    def of(cls, strips: Sequence[Image], bad: NDArray[np.bool_]) -> Bench:
+        """Look for flaws on gray strips; `bad` says which are of a defect class."""
+        fine = [strip for strip, each in zip(strips, bad, strict=True) if not each]
+        level = counterfactual.usual(fine[:: max(1, len(fine) // 400)])
+        maybe = tuple(
+            tuple(counterfactual.flaws(strip, level, counterfactual.LIBERAL)) if each else ()
+            for strip, each in zip(strips, bad, strict=True)
+        )
+        surely = tuple(tuple(flaw for flaw in each if flaw.peak >= level.sure) for each in maybe)
+        return cls(usual=level, surely=surely, maybe=maybe)
+
+
+class Lesson:
+    """Crops in memory, the deck, and the validation pictures that the network is held against."""
+
+    def __init__(
+        self, recipe: Recipe, spec: InputSpec, data: Dataset, labels: Sequence[str], good: Sequence[str]
+    ) -> None:
+        self.recipe, self.spec = recipe, spec
+        self.window_px = 0
+        """How wide a piece of an unrolled part is shown while training, with the flaw in it; 0: all of it."""
+        # Light that falls off across the picture comes back to where it began on the way around.
+        self._light = dataclasses.replace(recipe.augment, gradient=0.0) if spec.registration else recipe.augment
+        self.random = np.random.default_rng(recipe.seed)
+        pictures, self.crops = laid_out(data, "train", spec)
+        self.deck = Deck(pictures, labels, good, self.random)
+        moves = spec.registration is not None and spec.channels == 1 and recipe.augment.counterfactual
+        self.bench = Bench.of(self.crops, self.deck.classes >= self.deck.good) if moves else None
+        held, crops = laid_out(data, "validation", spec)
+        self.held_classes = classes(held, labels)
+        if self.bench is not None and held:
+            made, kinds = self._supplement(crops, self.held_classes, self.bench.usual)
+            crops, self.held_classes = crops + made, np.concatenate([self.held_classes, kinds])
+        empty = np.zeros((0, spec.height, spec.width, spec.channels), np.uint8)
+        self.held = np.stack([finished(each, spec) for each in crops]) if crops else empty
+
+    def _supplement(
+        self, strips: Sequence[Image], kinds: NDArray[np.int64], level: Usual
+    ) -> tuple[list[Image], NDArray[np.int64]]:
+        """The counterfactuals of validation parts, with the classes that they should be given."""
+        random, made, wanted = np.random.default_rng(self.recipe.seed), [], []
+        fine = [strip for strip, kind in zip(strips, kinds, strict=True) if kind < self.deck.good]
+        for strip, kind in zip(strips, kinds, strict=True):
+            pair = counterfactual.pair(strip, fine, level, random) if kind >= self.deck.good and fine else None
+            if pair is not None:
+                made += [pair.healed, pair.transplanted]
+                wanted += [0, int(kind)]
+        return made, np.array(wanted, dtype=np.int64)
+
+    def batches(self, count: int, grid: tuple[int, int]) -> Iterator[Batch]:
+        """`count` batches; the next one is made while the network learns from the one before."""
+        with ThreadPoolExecutor(1) as ahead:
+            coming = ahead.submit(self._batch, grid)
+            for turn in range(count):
+                ready = coming.result()
+                if turn + 1 < count:
+                    coming = ahead.submit(self._batch, grid)
+                yield ready
+
+    def _batch(self, grid: tuple[int, int]) -> Batch:
+        """Pictures, their classes (below zero: made ones) and, cell by cell, where a flaw is.
+
+        A cell is 1 where there is a flaw, 0 where there is none, -1 where nobody knows.
+        """
+        if self.bench is not None:
+            count = self.recipe.training.batch * (2 if self.window_px else 1)
+            made = [self._counterfactual(turn, grid, self.bench) for turn in range(count)]
+        else:
+            made = [self._plain(index, grid) for index in self.deck.draw(self.recipe.training.batch)]
+        shown, wanted, places = zip(*made, strict=True)
+        return np.stack(shown).astype(np.float32), np.array(wanted, dtype=np.int64), np.stack(places)
+
+    def _plain(self, index: int, grid: tuple[int, int]) -> tuple[Image, int, NDArray[np.float32]]:
+        how, random, strip = self.recipe.augment, self.random, self.spec.registration is not None
+        kind = int(self.deck.classes[index])
+        crop = moved_strip(self.crops[index], how, random)[0] if strip else moved(self.crops[index], how, random)
+        known = kind < self.deck.good
+        place = np.full(grid, 0.0 if known else -1.0, dtype=np.float32)
+        if known and random.random() < how.drawn:
+            crop, mask = flawed(crop, random)
+            kind, place = FLAWED, cells(around(mask) if strip else mask, *grid)
+        if strip:
+            return seen_strip(relit(np.atleast_3d(crop), self._light, random)), kind, place
+        return relit(seen(crop, self.spec), how, random), kind, place
+
+    def _counterfactual(self, turn: int, grid: tuple[int, int], bench: Bench) -> tuple[Image, int, NDArray[np.float32]]:
+        """In turn: a good part, one with a flaw moved or drawn onto it, a healed defective part, a defective part."""
+        how, random = self.recipe.augment, self.random
+        role = turn % 4
+        index = self.deck.one(bad=role >= 2)
+        if role == 2 or (role == 3 and self.window_px):
+            # In a window a flaw must be: parts on which none was found wait for the whole picture.
+            index = next((each for _ in range(8) if bench.surely[each := self.deck.one(bad=True)]), index)
+        crop, kind = self.crops[index], int(self.deck.classes[index])
+        mask: NDArray[np.float32] | None = np.zeros(crop.shape, np.float32)
+        if role == 0 and random.random() < 0.3:
+            other = self.deck.one(bad=True)
+            crop = counterfactual.blank(crop, bench.maybe[other][:2], random)
+        elif role == 1:
+            crop, mask, kind = self._spoilt(crop, bench)
+        elif role == 2:
+            clean = counterfactual.healed(crop, bench.maybe[index], random) if bench.surely[index] else None
+            if clean is None:
+                mask = None
+            else:
+                crop, kind = clean, WHOLE
+                if random.random() < 0.25:
+                    crop, mask, kind = self._spoilt(crop, bench)
+        else:
+            mask = None
+        where = mask if mask is not None else counterfactual.covered(bench.surely[index], crop.shape)
+        turned, turned_where = moved_strip(crop, how, random, where)
+        assert turned_where is not None
+        shown, spots = seen_strip(relit(turned[:, :, None], self._light, random)), around(turned_where)
+        if self.window_px:
+            start = self._window(spots)
+            shown, spots = shown[:, start : start + self.window_px], spots[:, start : start + self.window_px]
+        place = cells(spots, *grid) if mask is not None else np.full(grid, -1.0, np.float32)
+        return shown, kind, place
+
+    def _window(self, spots: NDArray[np.float32]) -> int:
+        """Where a window begins that holds a flaw well inside it, or any place where there is none."""
+        last = spots.shape[1] - self.window_px
+        columns = np.flatnonzero(spots.max(axis=0) > 0.5)
+        if not len(columns):
+            return int(self.random.integers(last + 1))
+        at = int(columns[self.random.integers(len(columns))]) - int(self.random.integers(16, self.window_px - 16))
+        return min(max(at, 0), last)
+
+    def _spoilt(self, crop: Image, bench: Bench) -> tuple[Image, NDArray[np.float32], int]:
+        """A picture without flaws with one on it: somebody else's, or a drawn one."""
+        if self.random.random() >= self.recipe.augment.drawn:
+            for _ in range(4):
+                other = self.deck.one(bad=True)
+                known = bench.surely[other]
+                if known:
+                    first = int(self.random.integers(min(3, len(known))))
+                    taken = known[first : first + int(self.random.integers(1, 3))]
+                    spoilt, mask = counterfactual.transplanted(crop, self.crops[other], taken, self.random)
+                    if counterfactual.contrast(crop, spoilt) >= 12:
+                        return spoilt, mask, int(self.deck.classes[other])
+        turn = int(self.random.integers(crop.shape[1]))
+        spoilt, mask = flawed(np.roll(crop, turn, axis=1), self.random)
+        return spoilt, mask, FLAWED
+
+
+def laid_out(data: Dataset, split: str, spec: InputSpec) -> tuple[list[Picture], list[Image]]:
+    """A split's pictures as they are kept in memory, without those that cannot be registered."""
+    pictures = data.of(split)
+    if spec.registration is None:
+        return list(pictures), [shrink(each, spec) for each in pixels(data, pictures, spec.channels)]
+    strips = [_unrolled(data.root, each.file, spec) for each in pictures]
+    found = [(picture, strip) for picture, strip in zip(pictures, strips, strict=True) if strip is not None]
+    return [picture for picture, _ in found], [strip for _, strip in found]
+
+
+@lru_cache(maxsize=20_000)
+def _unrolled(root: Path, file: str, spec: InputSpec) -> Image | None:
+    """One picture's ring; None where there is none. Kept, because a protocol asks for every picture in every fold."""
+    try:
+        return laid(readable(root, file, spec.channels), spec)
+    except Unregistered:
+        return None
+
+
+def finished(crop: Image, spec: InputSpec) -> Image:
+    """What `laid_out` keeps, as the network is shown it."""
+    return seen_strip(np.atleast_3d(crop)) if spec.registration else seen(crop, spec)
+
+
+def around(mask: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A mask on a strip, wrapped as the strip is."""
+    from edge.bundle.ring import WRAP_PX
+
+    return np.asarray(cv2.copyMakeBorder(mask, 0, 0, WRAP_PX, WRAP_PX, cv2.BORDER_WRAP), dtype=np.float32)
