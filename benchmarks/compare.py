@@ -159,8 +159,10 @@ def table(rows: list[Row]) -> str:
 
 
 def _cell(row: Row) -> str:
-    wrong = f"−{row.missed} +{row.duplicates + row.phantom}" if row.real else (
-        f"−{row.missed} 2×{row.duplicates} ?{row.phantom}"
+    wrong = (
+        f"−{row.missed} +{row.duplicates + row.phantom}"
+        if row.real
+        else (f"−{row.missed} 2×{row.duplicates} ?{row.phantom}")
     )
     return f"{row.counted} ({wrong}) {row.ms:.1f} ms"
 

@@ -19,7 +19,7 @@ STEPS = {
     "train": "divide the data and train the float network",
     "quantize": "convert the trained network into every variant",
     "measure": "judge test parts with every variant; writes metrics.json",
-    "protocol": "judge every part by a network that never saw it: five trainings, each fold kept, beside counterfactuals",
+    "protocol": "judge every part by a network that never saw it: five trainings, resumed fold by fold",
     "explain": "show which places of misjudged parts spoke for a defect",
     "report": "write report.html from metrics.json",
     "pack": "write the bundle for the device",

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from edge.bundle import InputSpec, laid
 from trainer.augment import Image, seen, seen_strip
 from trainer.drawn import flawed
-from trainer.lime import lime
 from trainer.lesson import around
+from trainer.lime import lime
 from trainer.limits import Limits, evidence
 from trainer.measure import Parts, rate
 from trainer.runtime import Model

@@ -57,9 +57,7 @@ def train(
     how, counts = recipe.training, (len(good), len(labels) - len(good))
     if not how.coarse:
         model = network.build(recipe.network, recipe.input, *counts)
-        return _learn(
-            model, recipe, Lesson(recipe, input_spec(recipe), data, labels, good), how, stage="fine", watch=watch
-        )
+        return _learn(model, Lesson(recipe, input_spec(recipe), data, labels, good), how, stage="fine", watch=watch)
     if recipe.input.registration == "ring":
         return _through_windows(recipe, data, labels, good, watch)
     small = _coarser(recipe)
@@ -67,13 +65,13 @@ def train(
         network.build(small.network, small.input, *counts),
         Lesson(small, input_spec(small), data, labels, good),
     )
-    first = _learn(begun, small, lesson, small.training, stage="coarse", watch=watch)
+    first = _learn(begun, lesson, small.training, stage="coarse", watch=watch)
     # Nothing in the network depends on the size of the picture, so that it goes on in full size where it stands.
     model = network.build(recipe.network, recipe.input, *counts)
     model.set_weights(first.model.get_weights())
     how = dataclasses.replace(how, learning_rate=0.5 * how.learning_rate)
     lesson = Lesson(recipe, input_spec(recipe), data, labels, good)
-    second = _learn(model, recipe, lesson, how, hard=True, stage="fine", watch=watch)
+    second = _learn(model, lesson, how, hard=True, stage="fine", watch=watch)
     return Trained(model=model, history=(*first.history, *second.history), seconds=first.seconds + second.seconds)
 
 
@@ -87,13 +85,13 @@ def _through_windows(
     model = network.build(recipe.network, recipe.input, *counts)
     if lesson.bench is not None:
         begun, lesson.window_px = network.build(recipe.network, narrow, *counts), WINDOW_PX
-        first = _learn(begun, recipe, lesson, dataclasses.replace(how, epochs=how.coarse), stage="coarse", watch=watch)
+        first = _learn(begun, lesson, dataclasses.replace(how, epochs=how.coarse), stage="coarse", watch=watch)
         model.set_weights(first.model.get_weights())
         lesson.window_px = 0
         how = dataclasses.replace(how, learning_rate=0.4 * how.learning_rate)
-        second = _learn(model, recipe, lesson, how, hard=True, stage="fine", watch=watch)
+        second = _learn(model, lesson, how, hard=True, stage="fine", watch=watch)
         return Trained(model=model, history=(*first.history, *second.history), seconds=first.seconds + second.seconds)
-    return _learn(model, recipe, lesson, how, stage="fine", watch=watch)
+    return _learn(model, lesson, how, stage="fine", watch=watch)
 
 
 def _coarser(recipe: Recipe) -> Recipe:
@@ -122,7 +120,6 @@ def tune(
     )
     return _learn(
         model,
-        recipe,
         Lesson(recipe, input_spec(recipe), data, labels, good),
         gentle,
         hard=True,
@@ -133,7 +130,6 @@ def tune(
 
 def _learn(
     model: Any,
-    recipe: Recipe,
     lesson: Lesson,
     how: Training,
     *,

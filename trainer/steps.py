@@ -214,7 +214,9 @@ def pack_bundle(run: Run, shelf: Path | None) -> None:
         input=spec,
         output=steps,
         limits=limits,
-        golden=tuple((f"{i}.png", p, a) for i, (p, a) in enumerate(zip(_as_taken(crops, shown, spec), answers, strict=True))),
+        golden=tuple(
+            (f"{i}.png", p, a) for i, (p, a) in enumerate(zip(_as_taken(crops, shown, spec), answers, strict=True))
+        ),
         tolerance_steps=min(32, max(8, 3 * apart)),
         runtime=runtime.NAME,
         kernels=runtime.KERNELS,

@@ -7,6 +7,7 @@ difference from it, in relative brightness: a shadow or another lamp changes lit
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -112,7 +113,7 @@ def straighten(image: Image, pose: Pose, ring: Ring, height: int, width: int) ->
 
 
 def point(pose: Pose, ring: Ring, angle: float, radius: float) -> tuple[float, float]:
-    """Where a place of the strip lies in the picture: `(x, y)`, at an angle in radians and a radius in the ring's units."""
+    """Where a place of the strip lies in the picture: `(x, y)`; angle in radians, radius in the ring's units."""
     at = angle / (2 * np.pi) * ANGLES
     near, far = (
         float(np.interp(at, np.arange(ANGLES + 1), np.append(each, each[0]))) for each in (pose.near, pose.far)
@@ -152,7 +153,7 @@ def quantized(difference: Floats) -> Image:
 
 @lru_cache(maxsize=1)
 def _logarithms() -> Floats:
-    return np.log(np.arange(256, dtype=np.float32) + np.float32(DARK))
+    return np.asarray(np.log(np.arange(256, dtype=np.float32) + np.float32(DARK)))
 
 
 @lru_cache(maxsize=8)
@@ -171,7 +172,7 @@ def _harmonics() -> tuple[Floats, Floats, NDArray[np.float64]]:
 
 def _spread(radii: Floats, columns: int) -> Floats:
     at = np.arange(columns) * (ANGLES / columns)
-    return np.interp(at, np.arange(ANGLES + 1), np.append(radii, radii[0])).astype(np.float32)
+    return np.asarray(np.interp(at, np.arange(ANGLES + 1), np.append(radii, radii[0])), dtype=np.float32)
 
 
 def _coarse(small: Image, ring: Ring) -> tuple[tuple[float, float], NDArray[np.float64]]:
@@ -229,7 +230,7 @@ def _ellipse(outline: Floats) -> tuple[float, tuple[float, float], NDArray[np.fl
 
 
 def _matrix(
-    box: tuple[tuple[float, float], tuple[float, float], float],
+    box: tuple[Sequence[float], Sequence[float], float],
 ) -> tuple[tuple[float, float], NDArray[np.float64]]:
     (x, y), (first, second), turn_deg = box
     turn = np.deg2rad(turn_deg)

@@ -91,7 +91,7 @@ class Group:
 
 def groups(evidence: Evidence, usual: Usual) -> list[Group]:
     """Every patch of evidence that is large enough to hold a part."""
-    mask = cv2.compare(evidence, LITTLE, cv2.CMP_GT)
+    mask = np.greater(evidence, LITTLE).view(np.uint8)
     contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     found = []
     for contour in contours:
@@ -122,7 +122,7 @@ def split(group: Group, evidence: Evidence, usual: Usual) -> list[Blob]:
         level = cv2.minMaxLoc(here)[1]
         if level < MUCH:
             break
-        strong = np.asarray(cv2.compare(here, max(LITTLE, OWN * level), cv2.CMP_GT), dtype=np.uint8)
+        strong = _white(here > max(LITTLE, OWN * level))
         solid = _solid(strong, hole, usual.thickness)
         for shape, x, y in _pieces(solid):
             found.extend(each for each in _cut(shape, left + x, top + y, usual) if _is_part(each, usual))
@@ -149,14 +149,17 @@ def _pieces(solid: Mask) -> list[tuple[Mask, int, int]]:
     """Each connected piece as its own little mask, with the place of its corner."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(solid, connectivity=4)
     found: list[tuple[Mask, int, int]] = []
-    for each, (left, top, width, height, _) in enumerate(stats.tolist()):
-        if each == 0:
-            continue
+    for each in range(1, count):
+        left, top, width, height, _ = (int(number) for number in stats[each])
         window = np.s_[top : top + height, left : left + width]
         # The only piece is all there is: no need to tell it from others.
-        own = solid[window] if count == 2 else cv2.compare(labels[window], each, cv2.CMP_EQ)
-        found.append((np.asarray(own, dtype=np.uint8), left, top))
+        found.append((solid[window] if count == 2 else _white(labels[window] == each), left, top))
     return found
+
+
+def _white(chosen: NDArray[np.bool_]) -> Mask:
+    """255 where chosen. OpenCV's `compare` would take a picture of one or four pixels for a number."""
+    return chosen.view(np.uint8) * np.uint8(255)
 
 
 @lru_cache(maxsize=64)

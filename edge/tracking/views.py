@@ -28,7 +28,7 @@ def _square(image: Image, box: Box, margin: float) -> Image:
         return image[top : top + side, left : left + side]
     columns = np.clip(np.arange(left, left + side), 0, width - 1)
     rows = np.clip(np.arange(top, top + side), 0, height - 1)
-    return image[rows[0] : rows[-1] + 1][np.ix_(rows - rows[0], columns)]
+    return np.asarray(image[rows[0] : rows[-1] + 1][np.ix_(rows - rows[0], columns)], dtype=np.uint8)
 
 
 def best_views(looks: Sequence[tuple[float, Image, Box]], count: int, margin: float) -> tuple[View, ...]:

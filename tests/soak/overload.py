@@ -108,8 +108,8 @@ class Outcome:
         return (
             f"{self.settled} parts settled, {len(self.verdicts)} verdicts, {len(self.late)} after the deadline, "
             f"{no_time} reviewed for want of time; {told}; views {dict(sorted(views.items()))}; {self.dropped} frames "
-            f"dropped, {self.skipped} skipped; missed {self.compared.missed}, duplicates {self.compared.duplicates}; at most {self.deepest} "
-            f"verdicts waited; memory {self.grown_bytes / 1e6:+.1f} MB"
+            f"dropped, {self.skipped} skipped; missed {self.compared.missed}, duplicates {self.compared.duplicates}; "
+            f"at most {self.deepest} verdicts waited; memory {self.grown_bytes / 1e6:+.1f} MB"
         )
 
 
