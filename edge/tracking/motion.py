@@ -113,6 +113,44 @@ class Listener:
         return _best(total, weight, np.asarray(speeds, dtype=np.float64))
 
 
+PAIRS, FAR_ENOUGH_PX = 24, 4.0
+"""So many pairs of looks, between which the belt moved at least so far, tell which rows go with it."""
+CLEAR = 12.0
+"""A pixel has changed clearly when it changed by more grey levels than this."""
+
+
+def carried(looks: Sequence[Image], times: Sequence[float], speed: float) -> NDArray[np.float32]:
+    """For each row of `(across, along)` looks how well `speed` (small pixels per second) explains what changed there.
+
+    1: entirely. 0 or less: no better than standing still, as where nothing moves, or where scenery shakes.
+    """
+    changed, wrong = np.zeros(looks[0].shape[0]), np.zeros(looks[0].shape[0])
+    for first, second, shift in _pairs(times, speed, looks[0].shape[1]):
+        before, after = looks[first].astype(np.float32), looks[second].astype(np.float32)
+        here, there = (after[:, shift:], before[:, :-shift]) if shift > 0 else (after[:, :shift], before[:, -shift:])
+        was = before[:, shift:] if shift > 0 else before[:, :shift]
+        still = np.abs(here - was)
+        clear = still > CLEAR
+        changed += (still * clear).sum(axis=1)
+        wrong += (np.minimum(np.abs(here - there), 2 * still) * clear).sum(axis=1)
+    return np.asarray((changed - wrong) / np.maximum(changed, looks[0].shape[1] / 8), dtype=np.float32)
+
+
+def _pairs(times: Sequence[float], speed: float, along: int) -> list[tuple[int, int, int]]:
+    """Looks `(before, after, shift)` between which the belt moved some pixels, but not out of the picture."""
+    found = []
+    second = 0
+    for first in range(len(times)):
+        second = max(second, first + 1)
+        while second < len(times) and abs(speed) * (times[second] - times[first]) < FAR_ENOUGH_PX:
+            second += 1
+        if second < len(times):
+            shift = round(speed * (times[second] - times[first]))
+            if 0 < abs(shift) < 0.8 * along:
+                found.append((first, second, shift))
+    return found[:: max(1, len(found) // PAIRS)]
+
+
 STILL = Learned(speed=0.0, score=0.0, margin=0.0, ways=np.zeros(BANDS, dtype=np.int8))
 
 

@@ -136,7 +136,9 @@ class BeltTracker:
         moments = [replace(each, look=turned(each.look, course.direction)) for each in waiting]
         self._waiting, self._along, self._across = [], motion.Listener(), motion.Listener()
         picked = np.unique(np.linspace(0, len(moments) - 1, 32).astype(int))
-        empty = EmptyBelt([moments[i].look for i in picked])
+        grays = [planes_of(each.look)[0] for each in moments]
+        carried = motion.carried(grays, [each.at_s for each in moments], course.speed)
+        empty = EmptyBelt([moments[i].look for i in picked], carried)
         rehearsal = Lane(self.config, self._sight, empty, course.speed)
         for moment in moments:
             rehearsal.update(moment)
