@@ -198,7 +198,8 @@ def _spread(levels: NDArray[np.uint8], empty: Float, crowded: NDArray[np.bool_],
 def _most_frequent(stack: NDArray[np.uint8]) -> tuple[Float, NDArray[np.bool_]]:
     """For each pixel the level that recurs, and whether it does so often that it can be relied on.
 
-    Where two levels recur, the one that is common on the belt around it is taken. A lane crowded with parts shows them more often than the belt; the picture as a whole does not.
+    Where two levels recur, the one that is common on the belt around it is taken. A lane crowded with parts shows them
+    more often than the belt; the picture as a whole does not.
     """
     shape = stack.shape[1:]
     first, second = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=np.float32)

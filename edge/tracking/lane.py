@@ -16,6 +16,7 @@ from edge.domain import Box, Image, Part, View
 from edge.tracking import motion
 from edge.tracking.background import EmptyBelt
 from edge.tracking.blobs import LITTLE, Blob, Usual
+from edge.tracking.pattern import pattern_of
 from edge.tracking.sight import Sight
 from edge.tracking.sightings import FEWEST_LOOKS, Sighting, Sightings
 from edge.tracking.unrolled import Unrolled
@@ -29,13 +30,13 @@ STEP, WAIT = 2, 4
 """The unrolled belt is searched again after it moved by so many pixels, or after so many looks."""
 DOUBTED = 0.9
 """So large a share of unexplained looks, over about a hundred, means that the belt was learned wrongly."""
-Size = tuple[int, float]
-"""Area and thickness of a part, in pixels of the unrolled belt."""
 UNIFORM = 1.4
 """Parts are equal when their areas differ by less than this factor."""
-HUGE, HUGE_IN_A_ROW = 3.0, 6
-"""So many times the usual part is several parts or a part under something; so many of them are a new product."""
+HUGE, LARGE, IN_A_ROW = 3.0, 1.7, 6
+"""So many times the usual part is several parts or a part under something; less where all parts are alike. So many of
+them in a row are a new product."""
 TOO_LARGE = "much larger than the usual part: several parts, or something lies on it"
+SEVERAL = "it may be several parts: how large one is was not known yet"
 VANISHED = "the part vanished before the gate"
 SLIPPED = "the part was hidden when it passed the gate"
 UNSEEN = "no picture shows the whole part"
@@ -54,9 +55,9 @@ class Lane:
     """Follows one lane whose direction is known; parts come out with number 0."""
 
     def __init__(
-        self, config: Tracking, sight: Sight, empty: EmptyBelt, speed: float, sizes: Sequence[Size] = ()
+        self, config: Tracking, sight: Sight, empty: EmptyBelt, speed: float, before: Sequence[Blob] = ()
     ) -> None:
-        """`speed` in small pixels per second; `sizes` of parts that were seen before."""
+        """`speed` in small pixels per second; `before`: single parts that were seen before."""
         self._config, self._sight, self._empty = config, sight, empty
         along, across = sight.size
         self._unrolled = Unrolled(along // COARSE, across // COARSE)
@@ -68,9 +69,9 @@ class Lane:
         self._searched_at = 0
         self._waited = 0
         self._settled = self._huge = 0
-        self._sizes: deque[Size] = deque(sizes, maxlen=25)
+        self._singles: deque[Blob] = deque(before, maxlen=25)
         self._smallest = max(4.0, config.part_min_px / (sight.factor * COARSE))
-        self._known_usual = self._usual_of(self._sizes)
+        self._known_usual = self._usual_of(self._singles)
 
     @property
     def coming(self) -> int:
@@ -83,13 +84,13 @@ class Lane:
         return self._pace.doubt > DOUBTED
 
     @property
-    def common_sizes(self) -> list[Size]:
-        """Sizes of parts that are clearly single ones, if most were: those handed out, and those on their way."""
+    def singles(self) -> list[Blob]:
+        """Parts that are clearly single ones, if most were: of those handed out, and those on their way."""
         coming = [each.blob for each in self._sightings.current if self._is_coming(each)]
-        sizes = sorted([*self._sizes, *((blob.area, blob.thickness) for blob in coming)])
-        single = [size for size in sizes if size[0] < UNIFORM * sizes[len(sizes) // 4][0]]
-        single = [size for size in single if UNIFORM * size[0] > sizes[len(sizes) // 4][0]]
-        return single if len(single) >= 3 and 2 * len(single) >= len(sizes) else []
+        blobs = sorted([*self._singles, *coming], key=lambda blob: blob.area)
+        low = blobs[len(blobs) // 4].area if blobs else 0
+        single = [blob for blob in blobs if blob.area < UNIFORM * low < UNIFORM * UNIFORM * blob.area]
+        return single if len(single) >= 3 and 2 * len(single) >= len(blobs) else []
 
     @property
     def outlines(self) -> tuple[Box, ...]:
@@ -170,33 +171,37 @@ class Lane:
 
     def _usual(self) -> Usual:
         """What the parts handed out were like, and before there are any, those on the way."""
-        if self._sizes:
+        if self._singles:
             return self._known_usual
-        return self._usual_of(
-            [(each.blob.area, each.blob.thickness) for each in self._sightings.current if each.travels]
-        )
+        return self._usual_of([each.blob for each in self._sightings.current if each.travels])
 
     def _sized(self, blob: Blob) -> str:
-        """Learn what parts are like; a reason when this one is far too large, unless that has become usual."""
+        """Learn what parts are like; a reason when this one is too large for one, unless that has become usual."""
         usual = self._usual()
-        if usual.settled and blob.area > HUGE * usual.area:
+        if blob.several:
+            return SEVERAL
+        most = LARGE if usual.uniform else HUGE
+        if usual.settled and blob.area > most * usual.area:
             self._huge += 1
-            if self._huge < HUGE_IN_A_ROW:
+            if self._huge < IN_A_ROW:
                 return TOO_LARGE
-            self._sizes.clear()
+            self._singles.clear()
         self._huge = 0
-        self._sizes.append((blob.area, blob.thickness))
-        self._known_usual = self._usual_of(self._sizes)
+        self._singles.append(blob)
+        self._known_usual = self._usual_of(self._singles)
         return ""
 
-    def _usual_of(self, sizes: Sequence[Size]) -> Usual:
-        if not sizes:
+    def _usual_of(self, blobs: Sequence[Blob]) -> Usual:
+        if not blobs:
             return Usual(smallest=self._smallest)
+        count = len(self._singles)
+        alike = count >= 3 and _are_alike([blob.area for blob in blobs])
         return Usual(
-            area=median(area for area, _ in sizes),
-            thickness=median(thickness for _, thickness in sizes),
-            uniform=len(self._sizes) >= 6 and _are_alike([area for area, _ in sizes]),
-            settled=len(self._sizes) >= 3,
+            area=median(blob.area for blob in blobs),
+            thickness=median(blob.thickness for blob in blobs),
+            uniform=count >= 6 and alike,
+            settled=count >= 3,
+            pattern=pattern_of([blob.shape for blob in blobs]) if alike else None,
             smallest=self._smallest,
         )
 

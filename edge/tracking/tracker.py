@@ -143,7 +143,7 @@ class BeltTracker:
         for moment in moments:
             rehearsal.update(moment)
         empty.rewind()
-        self._lanes = [Lane(self.config, self._sight, empty, course.speed, rehearsal.common_sizes)]
+        self._lanes = [Lane(self.config, self._sight, empty, course.speed, rehearsal.singles)]
         return [part for moment in moments for part in self._passed(moment)]
 
     def _found_course(self) -> _Course | None:
