@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from edge.tracking.blobs import CRUMB, Blob, Group, Usual, groups, split
+from edge.tracking.blobs import CRUMB, LUMP, Blob, Group, Usual, groups, split
 from edge.tracking.unrolled import Unrolled
 
 PROVEN = 6.0
 """So many pixels must the belt have moved under a patch before it can be told from the scenery."""
+SLIPS, STANDS = 0.4, 0.7
+"""A part stays on its spot of the belt but for this share of the way; what slides by more than that share does not lie
+on it."""
 STUCK = 0.35
 """A patch that stood still while the belt moved by this share of the picture is scenery."""
 FEWEST_LOOKS = 3
@@ -21,6 +24,12 @@ SCRAP = 0.7
 """So much of the smallest part may a patch show beside what was handed out, and is still not worth cutting."""
 PATIENCE = 6
 """Looks for which a part may be out of sight before it counts as gone."""
+
+
+FIRM = 5
+"""A part that was seen so often, entirely in the picture, is there: what looks different now lies over it."""
+STEADY = 3
+"""Edges that move by no more than so many pixels stay where they are."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -36,9 +45,26 @@ class Sighting:
     """Belt coordinate of its front edge then (of its back edge when the front was out of the picture)."""
     by_front: bool
     looks: int = 1
+    whole_looks: int = 0
+    """In so many of them it was entirely in the picture."""
     unseen: int = 0
     travels: bool = False
     stuck: bool = False
+    change: Change | None = None
+    """Something else seems to be here since then; not believed before it is known to lie on the belt."""
+
+    @property
+    def firm(self) -> bool:
+        """Whether it was looked at so often that one look cannot unmake it."""
+        return self.travels and self.whole_looks >= FIRM
+
+
+@dataclass(slots=True, kw_only=True)
+class Change:
+    """What was found in the place of a firm sighting: where its edges were, and where the belt was then."""
+
+    edges: tuple[int, int]
+    since: float
 
 
 @dataclass(slots=True, kw_only=True)
@@ -65,10 +91,10 @@ class Sightings:
         old = [each for each in self.current if id(each) not in same]
         used: list[Sighting] = []
         for group in changed:
-            taken = [self._continued(blob, old, used) for blob in self._fresh(group, usual)]
+            taken = [self._continued(blob, usual, old, used) for blob in self._fresh(group, usual)]
             kept.append(_Known(rectangle=group.rectangle, whole=whole, sightings=taken, age=ages.get(id(group), 0)))
         self._known = kept
-        seen = [each for known in kept for each in known.sightings]
+        seen = list({id(each): each for known in kept for each in known.sightings}.values())
         for each in seen:
             self._judge(each)
         found = {id(each) for each in seen}
@@ -118,20 +144,33 @@ class Sightings:
                     return known
         return None
 
-    def _continued(self, blob: Blob, old: list[Sighting], used: list[Sighting]) -> Sighting:
+    def _continued(self, blob: Blob, usual: Usual, old: list[Sighting], used: list[Sighting]) -> Sighting:
         """The sighting that this blob is the next look at, or a new one that inherits from what was there."""
         place = blob.center[0] + self.unrolled.whole
         best = max(old, key=lambda each: _shared(each.blob, blob), default=None)
         if best is None or _shared(best.blob, blob) == 0:
             return self._new(blob, place)
-        alike = abs(best.blob.area - blob.area) < 0.5 * max(best.blob.area, blob.area)
+        firm = best.firm and usual.settled and best.blob.area < LUMP * usual.area
+        alike = abs(best.blob.area - blob.area) < (0.25 if firm else 0.5) * max(best.blob.area, blob.area)
         if alike and not any(each is best for each in used):
             used.append(best)
-            best.blob, best.looks, best.unseen = blob, best.looks + 1, 0
+            best.blob, best.looks, best.unseen, best.change = blob, best.looks + 1, 0, None
+            best.whole_looks += blob.left + self.unrolled.whole >= 1
+            return best
+        if firm and not self._is_settled(best, blob):
+            used.append(best)
+            best.unseen = 0
             return best
         child = self._new(blob, place)
         child.first_place, child.looks, child.travels = min(best.first_place, place), best.looks + 1, best.travels
         return child
+
+    def _is_settled(self, firm: Sighting, blob: Blob) -> bool:
+        """Whether what was found instead of a firm sighting lies on the belt: a part that grew, or came apart."""
+        edges = blob.left, blob.right
+        if firm.change is None or max(abs(a - b) for a, b in zip(edges, firm.change.edges, strict=True)) > STEADY:
+            firm.change = Change(edges=edges, since=self.unrolled.position)
+        return abs(self.unrolled.position - firm.change.since) > PROVEN
 
     def _new(self, blob: Blob, place: float) -> Sighting:
         by_front = blob.right + self.unrolled.whole < self.unrolled.evidence.shape[1]
@@ -149,10 +188,13 @@ class Sightings:
             return
         edge = each.blob.right if each.by_front else each.blob.left
         slid = (each.front - edge) / travelled
-        if abs(slid) < 0.4:
+        if abs(slid) < SLIPS:
             each.travels = True
-        elif slid > 0.7 and abs(travelled) > STUCK * self.unrolled.evidence.shape[1]:
-            each.travels, each.stuck = False, True
+            if abs(travelled) > 2 * PROVEN:
+                each.since, each.front = self.unrolled.position, float(edge)
+        elif abs(slid) > STANDS:
+            each.travels = False
+            each.stuck = slid < 2 - STANDS and abs(travelled) > STUCK * self.unrolled.evidence.shape[1]
 
     def _missed(self, missing: list[Sighting], seen: list[Sighting]) -> list[Sighting]:
         gone: list[Sighting] = []
