@@ -32,12 +32,13 @@ DOUBTED = 0.9
 """So large a share of unexplained looks, over about a hundred, means that the belt was learned wrongly."""
 UNIFORM = 1.4
 """Parts are equal when their areas differ by less than this factor."""
-HUGE, LARGE, IN_A_ROW = 3.0, 1.7, 6
+HUGE, LARGE, IN_A_ROW = 3.0, 1.7, 3
 """So many times the usual part is several parts or a part under something; less where all parts are alike. So many of
-them in a row are a new product."""
+them that are alike are the product, and what was there before was none."""
 TOO_LARGE = "much larger than the usual part: several parts, or something lies on it"
 SEVERAL = "it may be several parts: how large one is was not known yet"
 VANISHED = "the part vanished before the gate"
+COVERED = "something was over the part before the gate"
 SLIPPED = "the part was hidden when it passed the gate"
 UNSEEN = "no picture shows the whole part"
 
@@ -58,17 +59,18 @@ class Lane:
         self, config: Tracking, sight: Sight, empty: EmptyBelt, speed: float, before: Sequence[Blob] = ()
     ) -> None:
         """`speed` in small pixels per second; `before`: single parts that were seen before."""
-        self._config, self._sight, self._empty = config, sight, empty
+        self._config, self.sight, self._empty = config, sight, empty
         along, across = sight.size
         self._unrolled = Unrolled(along // COARSE, across // COARSE)
-        self._sightings = Sightings(self._unrolled)
+        self.sightings = Sightings(self._unrolled)
         self._pace = motion.Pace(speed)
         self._gate = sight.along(config.gate) / COARSE
         self._pictures: deque[tuple[float, float, Image]] = deque(maxlen=VIEW_LOOKS)
         self._path: deque[tuple[float, float]] = deque(maxlen=PATH_LOOKS)
         self._searched_at = 0
         self._waited = 0
-        self._settled = self._huge = 0
+        self._settled = 0
+        self._larger: deque[Blob] = deque(maxlen=IN_A_ROW)
         self._singles: deque[Blob] = deque(before, maxlen=25)
         self._smallest = max(4.0, config.part_min_px / (sight.factor * COARSE))
         self._known_usual = self._usual_of(self._singles)
@@ -76,7 +78,7 @@ class Lane:
     @property
     def coming(self) -> int:
         """Parts on their way to the gate."""
-        return sum(self._is_coming(each) for each in self._sightings.current)
+        return sum(self._is_coming(each) for each in self.sightings.current)
 
     @property
     def is_lost(self) -> bool:
@@ -84,28 +86,34 @@ class Lane:
         return self._pace.doubt > DOUBTED
 
     @property
+    def is_explained(self) -> bool:
+        """Whether the belt's motion explained most looks in which much changed."""
+        return self._pace.explained >= self._pace.unexplained
+
+    @property
     def singles(self) -> list[Blob]:
         """Parts that are clearly single ones, if most were: of those handed out, and those on their way."""
-        coming = [each.blob for each in self._sightings.current if self._is_coming(each)]
+        coming = [each.blob for each in self.sightings.current if self._is_coming(each)]
         blobs = sorted([*self._singles, *coming], key=lambda blob: blob.area)
-        low = blobs[len(blobs) // 4].area if blobs else 0
+        low = _weighed(blobs, 0.25)
         single = [blob for blob in blobs if blob.area < UNIFORM * low < UNIFORM * UNIFORM * blob.area]
-        return single if len(single) >= 3 and 2 * len(single) >= len(blobs) else []
+        mostly = 2 * sum(blob.area for blob in single) >= sum(blob.area for blob in blobs)
+        return single if len(single) >= 2 and mostly else []
 
     @property
     def outlines(self) -> tuple[Box, ...]:
         """Where parts are in the latest look."""
-        return tuple(self._box(each.blob) for each in self._sightings.current if each.travels and not each.unseen)
+        return tuple(self._box(each.blob) for each in self.sightings.current if each.travels and not each.unseen)
 
     @property
     def speed_px_s(self) -> float:
         """The usual speed, in pixels of the full picture."""
-        return self._pace.usual * self._sight.factor
+        return self._pace.usual * self.sight.factor
 
     @property
     def travelled_px(self) -> float:
         """How far the belt has come since the first look, in pixels of the full picture."""
-        return self._unrolled.position * COARSE * self._sight.factor
+        return self._unrolled.position * COARSE * self.sight.factor
 
     def update(self, moment: Moment) -> list[Part]:
         """Take one look; give the parts that are settled by it."""
@@ -129,20 +137,22 @@ class Lane:
         return True
 
     def _search(self) -> list[Part]:
-        gone = self._sightings.look(self._usual())
-        parts = [self._part(each.blob, (), VANISHED) for each in gone if self._is_coming(each)]
-        for each in sorted(self._sightings.current, key=lambda each: -each.blob.center[0]):
+        gone = self.sightings.look(self._usual())
+        parts = [self._part(each.blob, (), VANISHED) for each in gone if self._is_coming(each) and self._is_known(each)]
+        for each in sorted(self.sightings.current, key=lambda each: -each.blob.center[0]):
             if each.stuck:
-                self._sightings.drop(each)
+                self.sightings.drop(each)
             elif self._has_crossed(each):
                 self._unrolled.claim(each.blob)
-                self._sightings.drop(each)
+                self.sightings.drop(each)
+                if not self._is_known(each) and not self._is_usual(each.blob):
+                    continue
                 views = self._views(each.blob)
-                reason = self._sized(each.blob) or ("" if views else UNSEEN)
+                reason = self._sized(each.blob) or self._hidden(each) or ("" if views else UNSEEN)
                 parts.append(self._part(each.blob, views, reason))
             elif self._has_slipped_by(each):
                 self._unrolled.claim(each.blob)
-                self._sightings.drop(each)
+                self.sightings.drop(each)
                 parts.append(self._part(each.blob, self._views(each.blob), SLIPPED))
         return parts
 
@@ -156,13 +166,26 @@ class Lane:
         """A whole part beyond the gate that nobody saw coming: it was hidden, or laid there."""
         if each.first_place < self._gate or not each.travels or each.looks < 2 * FEWEST_LOOKS:
             return False
-        usual, blob = self._usual(), each.blob
-        if not usual.settled:
+        blob = each.blob
+        if not self._usual().settled or not self._is_usual(blob):
             return False
-        alike = blob.area > 0.5 * usual.area and blob.thickness > 0.6 * usual.thickness
-        goal = self._gate - blob.center[0]
-        watched = self._path[0][1] < goal
-        return alike and watched and not each.unseen and self._unrolled.claimed_share(blob) < 0.1
+        watched = self._path[0][1] < self._gate - blob.center[0]
+        return watched and not each.unseen and self._unrolled.claimed_share(blob) < 0.1
+
+    def _is_known(self, each: Sighting) -> bool:
+        """Whether it came with the belt, or was seen long and wholly: what reaches in from the side is neither."""
+        return each.entered or each.firm
+
+    def _is_usual(self, blob: Blob) -> bool:
+        """Whether it is no less than a part, as far as is known what parts are like."""
+        usual = self._usual()
+        return blob.area > 0.5 * usual.area and blob.thickness > 0.6 * usual.thickness
+
+    def _hidden(self, each: Sighting) -> str:
+        """A reason when the pictures that views are taken from may show what was over the part."""
+        if each.covered_at is None or not self._pictures or each.covered_at < self._pictures[0][1]:
+            return ""
+        return COVERED
 
     def _is_coming(self, each: Sighting) -> bool:
         place = each.blob.center[0] + self._unrolled.position
@@ -173,7 +196,7 @@ class Lane:
         """What the parts handed out were like, and before there are any, those on the way."""
         if self._singles:
             return self._known_usual
-        return self._usual_of([each.blob for each in self._sightings.current if each.travels])
+        return self._usual_of([each.blob for each in self.sightings.current if each.travels])
 
     def _sized(self, blob: Blob) -> str:
         """Learn what parts are like; a reason when this one is too large for one, unless that has become usual."""
@@ -182,12 +205,14 @@ class Lane:
             return SEVERAL
         most = LARGE if usual.uniform else HUGE
         if usual.settled and blob.area > most * usual.area:
-            self._huge += 1
-            if self._huge < IN_A_ROW:
+            self._larger.append(blob)
+            if len(self._larger) < IN_A_ROW or not _are_alike([each.area for each in self._larger]):
                 return TOO_LARGE
             self._singles.clear()
-        self._huge = 0
-        self._singles.append(blob)
+            self._singles.extend(self._larger)
+            self._larger.clear()
+        else:
+            self._singles.append(blob)
         self._known_usual = self._usual_of(self._singles)
         return ""
 
@@ -197,7 +222,7 @@ class Lane:
         count = len(self._singles)
         alike = count >= 3 and _are_alike([blob.area for blob in blobs])
         return Usual(
-            area=median(blob.area for blob in blobs),
+            area=_weighed(blobs, 0.5),
             thickness=median(blob.thickness for blob in blobs),
             uniform=count >= 6 and alike,
             settled=count >= 3,
@@ -209,14 +234,14 @@ class Lane:
         """Not 0 on and right beside everything that may be a part, in pixels of the look."""
         shown = cv2.threshold(self._unrolled.evidence, LITTLE / 2, 255, cv2.THRESH_BINARY)[1].astype(np.uint8)
         busy = cv2.dilate(cv2.max(shown, self._unrolled.claimed), np.ones((3, 3), np.uint8))
-        for each in self._sightings.current:
+        for each in self.sightings.current:
             left, right = max(0, each.blob.left + self._unrolled.whole - 2), each.blob.right + self._unrolled.whole + 2
             if right > 0 and not each.stuck:
                 busy[max(0, each.blob.top - 2) : each.blob.bottom + 2, left:right] = 255
         return self._large(np.asarray(busy, np.uint8))
 
     def _large(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        return np.asarray(cv2.resize(mask, self._sight.size, interpolation=cv2.INTER_NEAREST), np.uint8)
+        return np.asarray(cv2.resize(mask, self.sight.size, interpolation=cv2.INTER_NEAREST), np.uint8)
 
     def _part(self, blob: Blob, views: tuple[View, ...], reason: str) -> Part:
         self._settled += 1
@@ -226,8 +251,8 @@ class Lane:
             at_s=at_s,
             views=views,
             reason=reason,
-            speed_px_s=speed * COARSE * self._sight.factor,
-            ahead_px=max(0.0, self._gate - blob.center[0] - self._unrolled.position) * COARSE * self._sight.factor,
+            speed_px_s=speed * COARSE * self.sight.factor,
+            ahead_px=max(0.0, self._gate - blob.center[0] - self._unrolled.position) * COARSE * self.sight.factor,
             center_px=self._box(blob).center_px,
         )
 
@@ -251,7 +276,17 @@ class Lane:
         """Where a blob is in the full picture when the belt is at `position` (default: now)."""
         moved = self._unrolled.position if position is None else position
         left, right = (blob.left + moved) * COARSE, (blob.right + moved) * COARSE
-        return self._sight.box(left, blob.top * COARSE, right, blob.bottom * COARSE)
+        return self.sight.box(left, blob.top * COARSE, right, blob.bottom * COARSE)
+
+
+def _weighed(blobs: Sequence[Blob], share: float) -> float:
+    """The area at which blobs no larger make up this share of all area: crumbs are many, but weigh little."""
+    total, sums = sum(blob.area for blob in blobs), 0
+    for area in sorted(blob.area for blob in blobs):
+        sums += area
+        if sums >= share * total:
+            return area
+    return 0.0
 
 
 def _are_alike(areas: Sequence[int]) -> bool:

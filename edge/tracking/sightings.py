@@ -9,6 +9,8 @@ from edge.tracking.unrolled import Unrolled
 
 PROVEN = 6.0
 """So many pixels must the belt have moved under a patch before it can be told from the scenery."""
+ENTRY = 3
+"""So near to where the belt comes in has a part just come in."""
 SLIPS, STANDS = 0.4, 0.7
 """A part stays on its spot of the belt but for this share of the way; what slides by more than that share does not lie
 on it."""
@@ -48,6 +50,10 @@ class Sighting:
     whole_looks: int = 0
     """In so many of them it was entirely in the picture."""
     unseen: int = 0
+    entered: bool = False
+    """Whether it was there from the beginning or came in where the belt comes in."""
+    covered_at: float | None = None
+    """Belt position when something was last seen over it."""
     travels: bool = False
     stuck: bool = False
     change: Change | None = None
@@ -155,15 +161,22 @@ class Sightings:
         if alike and not any(each is best for each in used):
             used.append(best)
             best.blob, best.looks, best.unseen, best.change = blob, best.looks + 1, 0, None
-            best.whole_looks += blob.left + self.unrolled.whole >= 1
+            best.whole_looks += self._is_whole(blob)
             return best
         if firm and not self._is_settled(best, blob):
             used.append(best)
             best.unseen = 0
+            best.covered_at = self.unrolled.position
             return best
         child = self._new(blob, place)
         child.first_place, child.looks, child.travels = min(best.first_place, place), best.looks + 1, best.travels
+        child.entered |= best.entered
         return child
+
+    def _is_whole(self, blob: Blob) -> bool:
+        """Whether it lies entirely in the picture but for the way out: an arm always comes from a side."""
+        rows = self.unrolled.evidence.shape[0]
+        return blob.left + self.unrolled.whole >= 1 and blob.top > 0 and blob.bottom < rows
 
     def _is_settled(self, firm: Sighting, blob: Blob) -> bool:
         """Whether what was found instead of a firm sighting lies on the belt: a part that grew, or came apart."""
@@ -175,8 +188,14 @@ class Sightings:
     def _new(self, blob: Blob, place: float) -> Sighting:
         by_front = blob.right + self.unrolled.whole < self.unrolled.evidence.shape[1]
         edge = blob.right if by_front else blob.left
+        entered = blob.left + self.unrolled.whole <= ENTRY or self.unrolled.position < ENTRY
         return Sighting(
-            blob=blob, first_place=place, since=self.unrolled.position, front=float(edge), by_front=by_front
+            blob=blob,
+            first_place=place,
+            since=self.unrolled.position,
+            front=float(edge),
+            by_front=by_front,
+            entered=entered,
         )
 
     def _judge(self, each: Sighting) -> None:
