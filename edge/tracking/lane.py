@@ -35,6 +35,11 @@ UNIFORM = 1.4
 HUGE, LARGE, IN_A_ROW = 3.0, 1.7, 3
 """So many times the usual part is several parts or a part under something; less where all parts are alike. So many of
 them that are alike are the product, and what was there before was none."""
+QUARTER = 0.25
+"""The usual area is that at which smaller parts make up this share of all area: neither crumbs nor heaps decide."""
+LIKE, CUT_OFF = 0.6, 0.9
+"""Where parts have a common shape, what came from nowhere must be as much like it; and what reaches the picture's edge
+and is smaller than this share of a part is cut off there."""
 TOO_LARGE = "much larger than the usual part: several parts, or something lies on it"
 SEVERAL = "it may be several parts: how large one is was not known yet"
 VANISHED = "the part vanished before the gate"
@@ -62,7 +67,7 @@ class Lane:
         self._config, self.sight, self._empty = config, sight, empty
         along, across = sight.size
         self._unrolled = Unrolled(along // COARSE, across // COARSE)
-        self.sightings = Sightings(self._unrolled)
+        self._sightings = Sightings(self._unrolled)
         self._pace = motion.Pace(speed)
         self._gate = sight.along(config.gate) / COARSE
         self._pictures: deque[tuple[float, float, Image]] = deque(maxlen=VIEW_LOOKS)
@@ -78,7 +83,7 @@ class Lane:
     @property
     def coming(self) -> int:
         """Parts on their way to the gate."""
-        return sum(self._is_coming(each) for each in self.sightings.current)
+        return sum(self._is_coming(each) for each in self._sightings.current)
 
     @property
     def is_lost(self) -> bool:
@@ -93,9 +98,9 @@ class Lane:
     @property
     def singles(self) -> list[Blob]:
         """Parts that are clearly single ones, if most were: of those handed out, and those on their way."""
-        coming = [each.blob for each in self.sightings.current if self._is_coming(each)]
+        coming = [each.blob for each in self._sightings.current if self._is_coming(each)]
         blobs = sorted([*self._singles, *coming], key=lambda blob: blob.area)
-        low = _weighed(blobs, 0.25)
+        low = _weighed(blobs, QUARTER)
         single = [blob for blob in blobs if blob.area < UNIFORM * low < UNIFORM * UNIFORM * blob.area]
         mostly = 2 * sum(blob.area for blob in single) >= sum(blob.area for blob in blobs)
         return single if len(single) >= 2 and mostly else []
@@ -103,7 +108,7 @@ class Lane:
     @property
     def outlines(self) -> tuple[Box, ...]:
         """Where parts are in the latest look."""
-        return tuple(self._box(each.blob) for each in self.sightings.current if each.travels and not each.unseen)
+        return tuple(self._box(each.blob) for each in self._sightings.current if each.travels and not each.unseen)
 
     @property
     def speed_px_s(self) -> float:
@@ -137,22 +142,23 @@ class Lane:
         return True
 
     def _search(self) -> list[Part]:
-        gone = self.sightings.look(self._usual())
+        gone = self._sightings.look(self._usual())
         parts = [self._part(each.blob, (), VANISHED) for each in gone if self._is_coming(each) and self._is_known(each)]
-        for each in sorted(self.sightings.current, key=lambda each: -each.blob.center[0]):
+        for each in sorted(self._sightings.current, key=lambda each: -each.blob.center[0]):
             if each.stuck:
-                self.sightings.drop(each)
+                self._sightings.drop(each)
             elif self._has_crossed(each):
                 self._unrolled.claim(each.blob)
-                self.sightings.drop(each)
+                self._sightings.drop(each)
                 if not self._is_known(each) and not self._is_usual(each.blob):
                     continue
                 views = self._views(each.blob)
-                reason = self._sized(each.blob) or self._hidden(each) or ("" if views else UNSEEN)
+                cut_off = not views or self._is_cut_off(each.blob)
+                reason = self._sized(each.blob) or self._hidden(each) or (UNSEEN if cut_off else "")
                 parts.append(self._part(each.blob, views, reason))
             elif self._has_slipped_by(each):
                 self._unrolled.claim(each.blob)
-                self.sightings.drop(each)
+                self._sightings.drop(each)
                 parts.append(self._part(each.blob, self._views(each.blob), SLIPPED))
         return parts
 
@@ -167,18 +173,28 @@ class Lane:
         if each.first_place < self._gate or not each.travels or each.looks < 2 * FEWEST_LOOKS:
             return False
         blob = each.blob
-        if not self._usual().settled or not self._is_usual(blob):
+        known = self._is_known(each) if self._usual().settled else each.firm
+        if not known or not self._is_usual(blob):
             return False
         watched = self._path[0][1] < self._gate - blob.center[0]
         return watched and not each.unseen and self._unrolled.claimed_share(blob) < 0.1
+
+    def _is_cut_off(self, blob: Blob) -> bool:
+        """Whether it reaches beyond the picture at a side of the belt, or has an arm there."""
+        top, bottom = self.sight.reaches(blob.top * COARSE, blob.bottom * COARSE, COARSE)
+        contact = max(np.count_nonzero(blob.shape[0]) * top, np.count_nonzero(blob.shape[-1]) * bottom)
+        usual = self._usual()
+        return contact > 0.5 * blob.thickness and (not usual.settled or blob.area < CUT_OFF * usual.area)
 
     def _is_known(self, each: Sighting) -> bool:
         """Whether it came with the belt, or was seen long and wholly: what reaches in from the side is neither."""
         return each.entered or each.firm
 
     def _is_usual(self, blob: Blob) -> bool:
-        """Whether it is no less than a part, as far as is known what parts are like."""
+        """Whether it is no less than a part, as far as is known what parts are like, and looks like one."""
         usual = self._usual()
+        if usual.pattern is not None and usual.pattern.likeness(blob.shape) < LIKE:
+            return False
         return blob.area > 0.5 * usual.area and blob.thickness > 0.6 * usual.thickness
 
     def _hidden(self, each: Sighting) -> str:
@@ -196,7 +212,7 @@ class Lane:
         """What the parts handed out were like, and before there are any, those on the way."""
         if self._singles:
             return self._known_usual
-        return self._usual_of([each.blob for each in self.sightings.current if each.travels])
+        return self._usual_of([each.blob for each in self._sightings.current if each.travels])
 
     def _sized(self, blob: Blob) -> str:
         """Learn what parts are like; a reason when this one is too large for one, unless that has become usual."""
@@ -222,7 +238,7 @@ class Lane:
         count = len(self._singles)
         alike = count >= 3 and _are_alike([blob.area for blob in blobs])
         return Usual(
-            area=_weighed(blobs, 0.5),
+            area=_weighed(blobs, QUARTER),
             thickness=median(blob.thickness for blob in blobs),
             uniform=count >= 6 and alike,
             settled=count >= 3,
@@ -234,7 +250,7 @@ class Lane:
         """Not 0 on and right beside everything that may be a part, in pixels of the look."""
         shown = cv2.threshold(self._unrolled.evidence, LITTLE / 2, 255, cv2.THRESH_BINARY)[1].astype(np.uint8)
         busy = cv2.dilate(cv2.max(shown, self._unrolled.claimed), np.ones((3, 3), np.uint8))
-        for each in self.sightings.current:
+        for each in self._sightings.current:
             left, right = max(0, each.blob.left + self._unrolled.whole - 2), each.blob.right + self._unrolled.whole + 2
             if right > 0 and not each.stuck:
                 busy[max(0, each.blob.top - 2) : each.blob.bottom + 2, left:right] = 255

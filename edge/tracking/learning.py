@@ -22,6 +22,8 @@ TRAVEL = 0.8
 AGREED, AGREED_LOOKS, SAME_SPEED = 0.15, 12, 0.25
 """Pictures of belt that pass, and looks, while the same course is found at a speed that differs by less than a share of
 itself: only then it is believed. A shaking camera goes nowhere, and an arm that comes in is soon there."""
+COARSEST = 0.6
+"""Speeds are told apart by so many small pixels per frame at first."""
 FAR_OFF = 6.0
 """A course so many times faster or slower than the configured speed is not this belt's."""
 KEPT_BYTES, KEPT_LOOKS_BYTES = 64_000_000, 32_000_000
@@ -37,6 +39,8 @@ class Course:
     direction: str
     speed: float
     """Small pixels per second."""
+    unsure: float
+    """That speed cannot be told from one that differs by less."""
     against: float = 0.0
     """The speed of lanes that run the other way; 0: there are none."""
 
@@ -89,9 +93,13 @@ class Apprentice:
         before = self._rumour
         if found is not None and before is not None and found.against and found.direction != before[0].direction:
             # Two lanes that run against each other: which is the first is a matter of taste, but not of the moment.
-            found = Course(direction=before[0].direction, speed=found.against, against=found.speed)
+            found = replace(found, direction=before[0].direction, speed=found.against, against=found.speed)
+        if found is None and before is not None and self._count - before[2] < AGREED_LOOKS:
+            return None
         if found is None or before is None or not _is_same(found, before[0]):
             self._rumour = None if found is None else (found, self._waiting[-1].at_s, self._count)
+            # Who is to confirm it must not have heard what it came from: an arm that came in stands still after.
+            self._along, self._across = motion.Listener(), motion.Listener()
             return None
         way = found.speed * (self._waiting[-1].at_s - before[1])
         return found if way >= AGREED * _along(found, small) and self._count - before[2] >= AGREED_LOOKS else None
@@ -121,7 +129,7 @@ class Apprentice:
         usual = self.config.speed_px_s / factor
         if usual and not 1 / FAR_OFF < speed / usual < FAR_OFF:
             return None
-        return Course(direction=direction, speed=speed, against=against)
+        return Course(direction=direction, speed=speed, unsure=COARSEST / period_s, against=against)
 
     def _begun(self, course: Course, image: Image) -> list[Start]:
         """A lane for every stretch across the belt; none when the course does not explain what was seen."""
@@ -161,7 +169,7 @@ def plain_factor(config: Tracking, image: Image | None) -> int:
 
 
 def _is_same(course: Course, other: Course) -> bool:
-    near = abs(course.speed - other.speed) < SAME_SPEED * max(course.speed, other.speed)
+    near = abs(course.speed - other.speed) < SAME_SPEED * max(course.speed, other.speed) + course.unsure
     return course.direction == other.direction and near
 
 

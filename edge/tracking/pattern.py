@@ -50,6 +50,13 @@ class Pattern:
         nearest = self._nearest(shape.shape, centers, half)
         return [np.where(inside & (nearest == each), 255, 0).astype(np.uint8) for each in range(len(centers))]
 
+    def likeness(self, shape: Mask) -> float:
+        """Overlap over union with one shape, 0 to 1."""
+        other = _centered(shape, max(self.core.shape[0], 2 * (max(shape.shape) // 2 + 2) + 1))
+        room = (other.shape[0] - self.core.shape[0]) // 2
+        own = np.pad(self.core, room)
+        return float(np.count_nonzero(own & other) / max(1, np.count_nonzero(own | other)))
+
     def _best(self, rest: Field) -> tuple[int, int] | None:
         """`(row, column)` in the padded heap where the next part lies."""
         fit = cv2.filter2D(rest, cv2.CV_32F, self.kernel, borderType=cv2.BORDER_CONSTANT)

@@ -62,6 +62,13 @@ class Sight:
         position = (share * self.picture_px[0 if horizontal else 1] - begin) / self.factor
         return position if self.direction in ("right", "down") else length // self.factor - position
 
+    def reaches(self, top: float, bottom: float, spare: float) -> tuple[bool, bool]:
+        """Whether these rows, in small turned pixels, reach the picture's own edges beside the belt."""
+        upright = self.direction in ("down", "up")
+        begin, length = (self.left_px, self.picture_px[0]) if upright else (self.top_px, self.picture_px[1])
+        low, high = begin + top * self.factor, begin + bottom * self.factor
+        return low <= 0, high >= length - spare * self.factor
+
     def box(self, left: float, top: float, right: float, bottom: float) -> Box:
         """A box in small turned pixels as a box in the full-size picture."""
         along, _ = self.size

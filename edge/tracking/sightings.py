@@ -156,7 +156,9 @@ class Sightings:
         best = max(old, key=lambda each: _shared(each.blob, blob), default=None)
         if best is None or _shared(best.blob, blob) == 0:
             return self._new(blob, place)
-        firm = best.firm and usual.settled and best.blob.area < LUMP * usual.area
+        # While it is not known how large a part is, a firm sighting may still turn out to be several.
+        known = best.blob.area < LUMP * usual.area if usual.settled else blob.area > 3 * best.blob.area
+        firm = best.firm and known
         alike = abs(best.blob.area - blob.area) < (0.25 if firm else 0.5) * max(best.blob.area, blob.area)
         if alike and not any(each is best for each in used):
             used.append(best)
