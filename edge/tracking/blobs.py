@@ -115,6 +115,9 @@ def split(group: Group, evidence: Evidence, usual: Usual) -> list[Blob]:
     window = evidence[top:bottom, left:right]
     here = cv2.bitwise_and(window, window, mask=filled(group))
     hole = usual.area if usual.settled else HOLE * evidence.size
+    if top == 0 or bottom == evidence.shape[0]:
+        # An arm reaches in from a side; it must not be cut into parts because it is as large as some.
+        usual = replace(usual, uniform=False, pattern=None)
     found: list[Blob] = []
     for _ in range(3):
         level = cv2.minMaxLoc(here)[1]

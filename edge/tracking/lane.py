@@ -20,7 +20,7 @@ from edge.tracking.pattern import pattern_of
 from edge.tracking.sight import Sight
 from edge.tracking.sightings import FEWEST_LOOKS, Sighting, Sightings
 from edge.tracking.unrolled import Unrolled
-from edge.tracking.views import best_views
+from edge.tracking.views import best_views, portrait_of
 
 COARSE = 2
 """The unrolled belt is kept this much coarser than the small picture."""
@@ -43,7 +43,8 @@ and is smaller than this share of a part is cut off there."""
 TOO_LARGE = "much larger than the usual part: several parts, or something lies on it"
 SEVERAL = "it may be several parts: how large one is was not known yet"
 VANISHED = "the part vanished before the gate"
-COVERED = "something was over the part before the gate"
+COVERED = "no picture near the gate shows the part: something lies over it"
+CUT = "the part reaches beyond the picture"
 SLIPPED = "the part was hidden when it passed the gate"
 UNSEEN = "no picture shows the whole part"
 
@@ -152,15 +153,21 @@ class Lane:
                 self._sightings.drop(each)
                 if not self._is_known(each) and not self._is_usual(each.blob):
                     continue
-                views = self._views(each.blob)
-                cut_off = not views or self._is_cut_off(each.blob)
-                reason = self._sized(each.blob) or self._hidden(each) or (UNSEEN if cut_off else "")
-                parts.append(self._part(each.blob, views, reason))
+                parts.append(self._handed_out(each))
             elif self._has_slipped_by(each):
                 self._unrolled.claim(each.blob)
                 self._sightings.drop(each)
-                parts.append(self._part(each.blob, self._views(each.blob), SLIPPED))
+                parts.append(self._part(each.blob, self._views(each), SLIPPED))
+            elif each.firm and each.portrait is None and self._pictures:
+                _, position, image = self._pictures[-1]
+                each.portrait = portrait_of(image, self._box(each.blob, position))
         return parts
+
+    def _handed_out(self, each: Sighting) -> Part:
+        views = self._views(each)
+        unseen = UNSEEN if each.portrait is None else COVERED
+        reason = self._sized(each.blob) or (CUT if self._is_cut_off(each.blob) else "") or ("" if views else unseen)
+        return self._part(each.blob, views, reason)
 
     def _has_crossed(self, each: Sighting) -> bool:
         place = each.blob.center[0] + self._unrolled.position
@@ -184,7 +191,7 @@ class Lane:
         top, bottom = self.sight.reaches(blob.top * COARSE, blob.bottom * COARSE, COARSE)
         contact = max(np.count_nonzero(blob.shape[0]) * top, np.count_nonzero(blob.shape[-1]) * bottom)
         usual = self._usual()
-        return contact > 0.5 * blob.thickness and (not usual.settled or blob.area < CUT_OFF * usual.area)
+        return contact > 0.5 * blob.thickness and usual.settled and blob.area < CUT_OFF * usual.area
 
     def _is_known(self, each: Sighting) -> bool:
         """Whether it came with the belt, or was seen long and wholly: what reaches in from the side is neither."""
@@ -196,12 +203,6 @@ class Lane:
         if usual.pattern is not None and usual.pattern.likeness(blob.shape) < LIKE:
             return False
         return blob.area > 0.5 * usual.area and blob.thickness > 0.6 * usual.thickness
-
-    def _hidden(self, each: Sighting) -> str:
-        """A reason when the pictures that views are taken from may show what was over the part."""
-        if each.covered_at is None or not self._pictures or each.covered_at < self._pictures[0][1]:
-            return ""
-        return COVERED
 
     def _is_coming(self, each: Sighting) -> bool:
         place = each.blob.center[0] + self._unrolled.position
@@ -284,9 +285,9 @@ class Lane:
                 return before_s + (goal - before) / (after - before) * (after_s - before_s), speed
         return path[-1][0], self._pace.usual / COARSE
 
-    def _views(self, blob: Blob) -> tuple[View, ...]:
-        looks = [(at_s, image, self._box(blob, position)) for at_s, position, image in self._pictures]
-        return best_views(looks, self._config.views, self._config.margin)
+    def _views(self, each: Sighting) -> tuple[View, ...]:
+        looks = [(at_s, image, self._box(each.blob, position)) for at_s, position, image in self._pictures]
+        return best_views(looks, self._config.views, self._config.margin, each.portrait)
 
     def _box(self, blob: Blob, position: float | None = None) -> Box:
         """Where a blob is in the full picture when the belt is at `position` (default: now)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from edge.domain import Image
 from edge.tracking.blobs import CRUMB, LUMP, Blob, Group, Usual, groups, split
 from edge.tracking.unrolled import Unrolled
 
@@ -52,8 +53,8 @@ class Sighting:
     unseen: int = 0
     entered: bool = False
     """Whether it was there from the beginning or came in where the belt comes in."""
-    covered_at: float | None = None
-    """Belt position when something was last seen over it."""
+    portrait: Image | None = None
+    """What it looked like when it was first known to be a part."""
     travels: bool = False
     stuck: bool = False
     change: Change | None = None
@@ -156,9 +157,7 @@ class Sightings:
         best = max(old, key=lambda each: _shared(each.blob, blob), default=None)
         if best is None or _shared(best.blob, blob) == 0:
             return self._new(blob, place)
-        # While it is not known how large a part is, a firm sighting may still turn out to be several.
-        known = best.blob.area < LUMP * usual.area if usual.settled else blob.area > 3 * best.blob.area
-        firm = best.firm and known
+        firm = best.firm and usual.settled and best.blob.area < LUMP * usual.area
         alike = abs(best.blob.area - blob.area) < (0.25 if firm else 0.5) * max(best.blob.area, blob.area)
         if alike and not any(each is best for each in used):
             used.append(best)
@@ -168,9 +167,10 @@ class Sightings:
         if firm and not self._is_settled(best, blob):
             used.append(best)
             best.unseen = 0
-            best.covered_at = self.unrolled.position
             return best
         child = self._new(blob, place)
+        if _shared(best.blob, blob) < 0.5 or best.blob.area < 0.9 * blob.area:
+            return child  # beside it, not a piece of it: nothing is known of this one
         child.first_place, child.looks, child.travels = min(best.first_place, place), best.looks + 1, best.travels
         child.entered |= best.entered
         return child
