@@ -46,8 +46,13 @@ bench: $(DEVICE)  ## what every stage costs, beside the bare interpreter call
 soak: $(DEV)  ## deliver 10,000 verdicts while broker, network and daemon fail (half an hour)
 	.venv/bin/python -m tests.soak.soak --parts 10000 --rate 20 --seeds 1 2 3
 
-model: $(TRAINER) $(DEVICE)  ## train the demo model anew and put it on the shelf
-	.venv-trainer/bin/linegate-train run trainer/recipes/demo.yaml
+# The key that signs the demo model is made for it and thrown away: nothing else can ever be signed with it.
+model: $(TRAINER) $(DEVICE)  ## train the demo model anew, sign it and put it on the shelf
+	@rm -rf build/demo-key
+	.venv/bin/linegate models keygen linegate-demo --out build/demo-key
+	.venv-trainer/bin/linegate-train run trainer/recipes/demo.yaml --key build/demo-key/linegate-demo.key
+	cp build/demo-key/linegate-demo.pub models/keys/
+	@rm -rf build/demo-key
 
 arm64:  ## build Dockerfile.arm64 here and run it under emulation
 	deploy/arm64/build.sh
