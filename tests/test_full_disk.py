@@ -45,7 +45,7 @@ def settings(root: Path, folder: Path, drives: str) -> config.Config:
 
 @pytest.mark.parametrize("drives", ["reject", "pass"])
 def test_no_part_passes_the_gate_while_the_disk_is_full(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drives: str
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, drives: str
 ) -> None:
     from gpiozero.pins.mock import MockFactory
 
@@ -82,6 +82,8 @@ def test_no_part_passes_the_gate_while_the_disk_is_full(
     due = [each for each in heard if datetime.fromisoformat(each["eject_at"]) < due_until]
     assert set(map(str, held)) <= set(map(str, due))
     wanted = sum((each["decision"] == "pass") == (drives == "pass") for each in due)
-    late = int(daemon.metrics.verdicts_late._value.get())
+    told = [each.getMessage() for each in caplog.records if each.name == "edge.sinks.reject"]
+    # Without a pulse nothing passes a gate that is driven for passes: what was held there may well be told too late.
+    late = sum(drives == "reject" or "(pass)" in each for each in told)
     assert wanted - late <= pulses <= wanted + 1, "one may have come in the moment of counting"
     assert late <= 1

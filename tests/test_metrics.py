@@ -23,6 +23,8 @@ PROMISED = {
     "linegate_parts_total": ("counter", {"decision", "label"}),
     "linegate_parts_entered_total": ("counter", set()),
     "linegate_verdicts_late_total": ("counter", set()),
+    "linegate_parts_disputed_total": ("counter", {"seen_by"}),
+    "linegate_encoder_up": ("gauge", set()),
     "linegate_camera_up": ("gauge", {"camera"}),
     "linegate_mqtt_up": ("gauge", set()),
     "linegate_outbox_pending": ("gauge", set()),
@@ -57,6 +59,7 @@ def full() -> CollectorRegistry:
     for computed in (metrics.frame_age_seconds, metrics.outbox_pending, metrics.outbox_oldest_seconds):
         computed.set_function(lambda: 0.5)
     metrics.tpu_up.set_function(lambda: 1.0)
+    metrics.encoder_up.set_function(lambda: 1.0)
     metrics.drift_score.set_function(lambda: 0.1, "brightness")
     metrics.soc_temperature_celsius.set_function(lambda: 51.5)
     return registry

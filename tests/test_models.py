@@ -165,7 +165,7 @@ def test_a_bundle_comes_over_http_and_what_is_not_there_is_one_line(
     config.write_text(f"model: {{shelf: shelf, keys: {shipped.parent / 'keys'}}}\n")
     folder, address = web
     shutil.make_archive(str(folder / "demo"), "zip", shipped)
-    for bad, says in (("none.zip", "404"), ("away/file", "not followed"), ("", "damaged")):
+    for bad, says in (("none.zip", "404"), ("away/file", "not allowed"), ("", "damaged")):
         assert models(config, "flash", f"{address}/{bad}") == 1
         told = capsys.readouterr().err
         assert says in told

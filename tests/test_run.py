@@ -244,7 +244,7 @@ def test_verdicts_say_when_their_part_is_before_the_reject_gate(tmp_path: Path) 
     journal.close()
     for document in documents:
         travel = datetime.fromisoformat(document["eject_at"]) - datetime.fromisoformat(document["captured_at"])
-        assert travel == timedelta(seconds=60)
+        assert abs(travel - timedelta(seconds=60)) < timedelta(seconds=0.1), "to a few px"
         assert document["late"] is False
 
 

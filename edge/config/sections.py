@@ -35,8 +35,10 @@ class SimulatorSource:
     lanes: int = number(1, 1, 6, "")
     direction: str = choice("right", "right", "left", "down", "up")
     scenario: str = choice(
-        "clean", "clean", "touching", "flicker", "vibration", "seams", "dropped", "stop", "reverse", "two-lanes"
-    )
+        "clean",
+        "clean", "touching", "overlapping", "flicker", "vibration", "seams", "bar", "dropped", "stop", "reverse",
+        "speeds", "wrong-speed", "side", "taken", "hand", "two-lanes", "opposed", "empty", "full", "crowded",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
