@@ -37,7 +37,14 @@ def settings(root: Path, folder: Path, drives: str) -> config.Config:
                 "mqtt": {"enabled": False},
                 "http": {"enabled": False},
                 "journal": {"path": str(folder / "journal.sqlite")},
-                "reject": {"enabled": True, "drives": drives, "delay_s": 1.5, "pulse_s": 0.03, "tolerance_s": 0.3},
+                "reject": {
+                    "enabled": True,
+                    "drives": drives,
+                    "follow": "time",
+                    "delay_s": 1.5,
+                    "pulse_s": 0.03,
+                    "tolerance_s": 0.3,
+                },
             }
         )
     )
