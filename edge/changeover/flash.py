@@ -109,9 +109,10 @@ class Flasher:
             yield self.examine(folder)[0]
 
     def _make_live(self, bundle: Bundle, how: str, by: str, why: str = "") -> None:
-        self.shelf.make_live(bundle.folder)
+        """The history is told first: a daemon that sees the link finds there how it came to be."""
         said = {"by": by, "why": why}
         self.history.add("live", bundle.slot, how=how, **{key: value for key, value in said.items() if value})
+        self.shelf.make_live(bundle.folder)
 
     def _retain(self) -> None:
         for name in self.shelf.retain(self._config.model.keep):

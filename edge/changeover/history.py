@@ -72,14 +72,14 @@ class History:
             if isinstance(document, dict) and {"at", "event", "slot"} <= set(document):
                 yield document
 
-    def tally(self, slot: str) -> Tally:
-        """What a model did here in all."""
+    def tally(self, slot: str, newest: int = 0) -> Tally:
+        """What a model did here in all, or with (at least) its `newest` parts."""
         total = Tally()
         names = {each.name for each in fields(Tally)}
-        for event in self.events():
-            if event["event"] == "ran" and event["slot"] == slot:
-                counts = {key: value for key, value in event.items() if key in names and _is_count(value)}
-                total.add(Tally(**counts))
+        for event in reversed([each for each in self.events() if each["event"] == "ran" and each["slot"] == slot]):
+            total.add(Tally(**{key: value for key, value in event.items() if key in names and _is_count(value)}))
+            if newest and total.parts >= newest:
+                break
         return total
 
     def live_since(self, slot: str) -> float | None:
