@@ -25,7 +25,7 @@ from edge.capture import Capture
 from edge.config import ClipSource, Config, PicameraSource
 from edge.crew import Crew
 from edge.delivery import Decided, Delivery
-from edge.domain import Frame, Part, Source, Verdict
+from edge.domain import Decision, Frame, Part, Source, Verdict
 from edge.haste import Haste
 from edge.line import Line
 from edge.machine import Machine
@@ -51,7 +51,8 @@ TICK_S = 0.5
 SWITCH_S = 0.0005
 """How long one thread may keep the interpreter from another. Python's own 5 ms add up to three times on a verdict's
 way to the broker while another thread is busy; benchmarks/publish_latency.py measures it."""
-PRUNE_EVERY_S = 600.0
+DISK_LOW_MB = 200.0
+"""With less free on the journal's disk an event warns; what becomes of verdicts on a full disk says docs/mqtt.md."""
 
 
 class Daemon:
@@ -86,6 +87,7 @@ class Daemon:
         self._encoder_up = True
         self._inspected = 0
         self._damages: SimpleQueue[str] = SimpleQueue()
+        self._disk_low = False
         self._told_state: dict[str, object] = {}
         self._told_counters: dict[str, object] = {}
         with ExitStack() as undo:
@@ -123,7 +125,8 @@ class Daemon:
             live_encoder(speaker, config),
             on_committed=self._committed,
             on_journal=self._journal_changed,
-            on_unkept=lambda verdict: self._work_gate(verdict, committed=False),
+            on_given=lambda verdict: self._work_gate(verdict, committed=False),
+            on_idle=self._tidy,
         )
 
     def run(self, notifier: Notifier) -> int:
@@ -212,6 +215,7 @@ class Daemon:
 
     def _observe_outbox(self) -> None:
         self.board.journal(True)
+        self.metrics.journal_up.set(1)
         self.board.outbox(lambda: self.journal.backlog()[0], lambda: self.journal.backlog()[1])
         self.metrics.outbox_pending.set_function(lambda: self.journal.backlog()[0])
         self.metrics.outbox_oldest_seconds.set_function(lambda: self.journal.backlog()[1])
@@ -238,7 +242,7 @@ class Daemon:
                 self.board.frame(frame, line.tracker.outlines, line.entered)
                 self.metrics.entered(line.entered)
                 for verdict in verdicts:
-                    self._work_gate(self._delivery.give(self._decided(verdict)), committed=False)
+                    self._delivery.give(self._decided(verdict))
                 self._inspected += 1
         finally:
             self._delivery.close()
@@ -278,9 +282,21 @@ class Daemon:
         if self._on_verdict is not None:
             self._on_verdict(verdict, record)
 
+    def _tidy(self) -> None:
+        """In the delivering thread, while no verdict waits: what else is to be written, and is there room for more."""
+        self.journal.settle()
+        self.journal.prune(time.time())
+        free_mb = self.journal.free_bytes / 1e6
+        if (low := free_mb < DISK_LOW_MB) != self._disk_low:
+            self._disk_low = low
+            if low:
+                log.error("the journal's disk has only %.0f MB left: free space on it", free_mb)
+            self._say(event="disk_low" if low else "disk_has_room", detail=f"{free_mb:.0f} MB free")
+
     def _work_gate(self, verdict: Verdict, *, committed: bool) -> None:
-        """A reject does not wait for the disk; a pass is vouched for only when its verdict is kept."""
-        if self.machine.reject is not None and committed == (self._config.reject.drives == "pass"):
+        """A reject does not wait for the disk; where a pulse vouches for a part, it comes only for a verdict kept."""
+        vouches = self._config.reject.drives == "pass" and verdict.decision is Decision.PASS
+        if self.machine.reject is not None and committed == vouches:
             self.machine.reject.give(verdict)
 
     def _late(self, verdict: Verdict, why: str) -> None:
@@ -321,6 +337,7 @@ class Daemon:
 
     def _journal_changed(self, trouble: str) -> None:
         self.board.journal(not trouble)
+        self.metrics.journal_up.set(not trouble)
         if self.publisher is not None:
             document = {"event": "journal_down", "detail": trouble} if trouble else {"event": "journal_writes"}
             self.publisher.say_event(document)
@@ -332,15 +349,13 @@ class Daemon:
     def _watch(self, notifier: Notifier) -> None:
         """The main thread: feed systemd's watchdog from progress, tell subscribers what changed, tidy up."""
         notifier.ready("waiting for the first frame")
-        inspected, tidied_s = -1, time.monotonic()
+        inspected = -1
         while not (self._delivered.is_set() or self._crew.stopping.wait(TICK_S)):
             if self._inspected != inspected or self._capture.looking or _is_triggered(self._config):
                 inspected = self._inspected
                 notifier.alive()
+            self._delivery.mind()
             self._tell(notifier)
-            if time.monotonic() - tidied_s > PRUNE_EVERY_S:
-                self.journal.prune(time.time())
-                tidied_s = time.monotonic()
 
     def _tell(self, notifier: Notifier) -> None:
         """One line for `systemctl status`; state and counters for subscribers, which say what changed."""

@@ -23,8 +23,12 @@ PROMISED = {
     "linegate_parts_total": ("counter", {"decision", "label"}),
     "linegate_parts_entered_total": ("counter", set()),
     "linegate_verdicts_late_total": ("counter", set()),
+    "linegate_parts_disputed_total": ("counter", {"seen_by"}),
+    "linegate_encoder_up": ("gauge", set()),
     "linegate_camera_up": ("gauge", {"camera"}),
     "linegate_mqtt_up": ("gauge", set()),
+    "linegate_journal_up": ("gauge", set()),
+    "linegate_disk_written_bytes_total": ("counter", set()),
     "linegate_outbox_pending": ("gauge", set()),
     "linegate_outbox_oldest_seconds": ("gauge", set()),
     "linegate_model_info": ("gauge", {"name", "version", "hash8", "backend"}),
@@ -41,6 +45,7 @@ def full() -> CollectorRegistry:
     """A registry on which everything that can be told has been told."""
     registry = CollectorRegistry()
     metrics = Metrics(registry)
+    metrics.encoder_up.set_function(lambda: 1.0)
     metrics.frames("cam1").inc()
     metrics.frames_dropped("overload").inc(2)
     metrics.camera_up("cam1").set(1)

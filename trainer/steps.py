@@ -24,7 +24,7 @@ SPLITS = ("train", "validation", "test")
 REPRESENTATIVE = 200
 
 
-def run(run: Run, shelf: Path | None) -> None:
+def run(run: Run, shelf: Path | None, key: Path | None = None) -> None:
     """Everything, in order; what a killed run had finished is not done again."""
     run.once("divide", lambda: divide(run))
     run = run.settled()
@@ -33,7 +33,7 @@ def run(run: Run, shelf: Path | None) -> None:
     run.once("measure", lambda: measure_all(run))
     run.once("explain", lambda: explain(run))
     write_report(run)
-    pack_bundle(run, shelf)
+    pack_bundle(run, shelf, key)
 
 
 def divide(run: Run) -> None:
@@ -188,8 +188,8 @@ def write_report(run: Run) -> None:
     say(f"report: {run.out / 'report.html'}")
 
 
-def pack_bundle(run: Run, shelf: Path | None) -> None:
-    """The folder for the device, placed on a shelf when one is named."""
+def pack_bundle(run: Run, shelf: Path | None, key: Path | None = None) -> None:
+    """The folder for the device, signed when a secret key is given, placed on a shelf when one is named."""
     from trainer import fit, lesson, quantize, runtime
 
     labels, good = classes_of(run)
@@ -232,8 +232,18 @@ def pack_bundle(run: Run, shelf: Path | None) -> None:
     )
     bundle = pack.pack(contents, run.out)
     say(f"bundle: {bundle.folder}")
+    if key is not None:
+        say(f"bundle: {pack.vouch(bundle, key)}")
     if shelf is not None:
         say(f"live on the shelf: {pack.place(bundle, shelf)}")
+
+
+def sign(run: Run, key: Path) -> None:
+    """Vouch for the bundle that this run has packed; raises `Refused`."""
+    folders = sorted(run.out.glob(f"{run.recipe.name}-*/manifest.json"), key=lambda each: each.stat().st_mtime)
+    if not folders:
+        raise Refused(f"{run.out}: holds no bundle yet; pack one: linegate-train pack --out {run.out}")
+    say(f"bundle: {folders[-1].parent} {pack.vouch(pack.opened(folders[-1].parent), key)}")
 
 
 def _as_taken(crops: Sequence[Image], shown: Sequence[Image], spec: InputSpec) -> list[Image]:

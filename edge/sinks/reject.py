@@ -25,6 +25,8 @@ SLOWEST_S, FASTEST_S = 0.02, 0.0005
 """How often the belt is looked at while one is."""
 CREEPING = 0.05
 """A belt at less than this share of its usual speed is expected to go on at its usual one."""
+STEADY = 0.1
+"""So is one whose speed of the moment is off by no more than this share: it is measured over a few frames only."""
 FARTHEST_S = 1e6
 KEPT_BEHIND = 32
 """Parts beyond the gate that are remembered, so that no pulse hits one of them."""
@@ -246,7 +248,8 @@ class RejectOutput:
 
     def _reaches_s(self, goal_px: float, place: Place, now_s: float) -> float | None:
         usual = self._belt.usual_px_s
-        speed = place.speed_px_s if place.speed_px_s > CREEPING * usual else usual
+        is_usual = place.speed_px_s <= CREEPING * usual or abs(place.speed_px_s - usual) <= STEADY * usual
+        speed = usual if is_usual else place.speed_px_s
         if speed <= 0 or abs(goal_px - place.px) > FARTHEST_S * speed:
             return None
         return now_s + (goal_px - place.px) / speed

@@ -13,7 +13,8 @@ import numpy as np
 from edge.config import SimulatorSource
 from edge.domain import Box, Frame, Image, SourceError
 from edge.sources.simulation.belt import Lighting, Motion, Noise, Rubber
-from edge.sources.simulation.scenario import scenario_of
+from edge.sources.simulation.overhead import GRASP_S, Bar, Grasp, Visitor
+from edge.sources.simulation.scenario import legs_of, scenario_of
 from edge.sources.simulation.schedule import Placement, placements
 from edge.sources.simulation.sprite import Sprite, lay, render
 from edge.truth import TruePart, Truth
@@ -55,20 +56,26 @@ class Simulator:
                 f"source.simulator: {lanes} lane(s) of parts of {config.part_px:g} px do not fit on a belt"
                 f" of {self._across_px} px; make part_px smaller or the picture larger"
             )
-        self._motion = Motion(config.speed_px_s, self._scenario.legs)
+        self._motion = Motion(config.speed_px_s, legs_of(config))
         self._vibration_px = max(config.vibration_px, self._scenario.vibration_px)
         self._rubber = Rubber(self._along_px, self._across_px, self._scenario.seams, config.seed)
         self._lighting = Lighting(
             self._along_px, self._across_px, config.lighting, self._scenario.flicker, self._scenario.jumps, config.seed
         )
         self._noise = Noise(self._along_px, self._across_px, config.noise, config.seed)
+        self._bar = Bar(self._along_px, config.part_px, config.seed) if self._scenario.bar else None
+        self._visitor = (
+            Visitor(self._along_px, self._across_px, config.part_px, config.speed_px_s, config.seed)
+            if self._scenario.hand == "over"
+            else None
+        )
         self._on_belt = _OnBelt(self.story, self._along_px + config.part_px, config.part_px)
         self._last_s = -math.inf
 
     def frames(self, stopping: Event) -> Iterator[Frame]:
         """Yield gray frames from the beginning of the story, which waits for a machine that is too slow for it."""
         fps = self._config.fps
-        end = self._end_s()
+        end = self.lasts_s
         if self._paced:
             self._start_s = time.monotonic()
         index = 0
@@ -86,22 +93,25 @@ class Simulator:
         at_s = index / self._config.fps
         shake = self._shake(index)
         travel = self._motion.travel_px(at_s)
-        scene = self._rubber.seen(travel, shake)
+        scene = self._belts(travel, shake)
         for placement, sprite in self._on_belt.seen(travel):
-            lay(sprite, scene, travel - placement.along_px + shake[0], placement.across_px + shake[1])
+            place = self._place(placement, travel, at_s)
+            if place is not None:
+                lay(sprite, scene, place[0] + shake[0], place[1] + shake[1])
+        self._cover(scene, travel, at_s)
         lit = self._lighting.shine(scene, at_s)
         noisy = self._noise.over(lit, _chance(self._config.seed, index, 3))
         return np.ascontiguousarray(np.rot90(noisy, self._turns))
 
     def boxes(self, index: int) -> list[tuple[Placement, Box]]:
         """Every part whose centre is in the picture with this number, with the upright box around its metal."""
-        shake = self._shake(index)
-        travel = self._motion.travel_px(index / self._config.fps)
+        shake, at_s = self._shake(index), index / self._config.fps
+        travel = self._motion.travel_px(at_s)
         found = []
         for placement, sprite in self._on_belt.seen(travel):
-            along = travel - placement.along_px
-            if 0 <= along < self._along_px:
-                found.append((placement, self._turned(along + shake[0], placement.across_px + shake[1], sprite)))
+            place = self._place(placement, travel, at_s)
+            if place is not None and 0 <= place[0] < self._along_px:
+                found.append((placement, self._turned(place[0] + shake[0], place[1] + shake[1], sprite)))
         return found
 
     def truth(self, gate: float = 0.5) -> Truth:
@@ -109,24 +119,34 @@ class Simulator:
 
         `gate`: share of the picture, from the left (or from the top, for a belt that runs down or up).
         """
-        along_px = (1 - gate if self._turns in (1, 2) else gate) * self._along_px
+        gate_px = (1 - gate if self._turns in (1, 2) else gate) * self._along_px
         found: list[TruePart] = []
         for placement in self.story():
-            at_s = self._motion.reaches(placement.along_px + along_px)
-            if self._start_s + at_s > self._last_s:
+            if self._start_s + self._motion.reaches(placement.along_px) > self._last_s:
                 break
-            found.append(
-                TruePart(
-                    number=placement.number,
-                    label=placement.label,
-                    good=placement.label == "ok",
-                    crossed_at_s=round(self._start_s + at_s, 6),
-                    lane=placement.lane,
-                    across_px=round(placement.across_px, 3),
-                    speed_px_s=round(self._motion.speed_px_s(at_s), 3),
-                )
-            )
+            at_s = self._crosses_s(placement, gate_px)
+            if at_s is not None and self._start_s + at_s <= self._last_s:
+                found.append(self._true(placement, at_s))
+        found.sort(key=lambda part: part.crossed_at_s)
         return Truth(count=len(found), parts=tuple(found), gate=gate)
+
+    def _crosses_s(self, placement: Placement, gate_px: float) -> float | None:
+        """When its centre crosses the gate, if it does after the story began."""
+        way_px = self._along_px - gate_px if placement.backward else gate_px
+        if placement.along_px + way_px <= 0 or placement.taken_at is not None:
+            return None
+        return self._motion.reaches(placement.along_px + way_px)
+
+    def _true(self, placement: Placement, at_s: float) -> TruePart:
+        return TruePart(
+            number=placement.number,
+            label=placement.label,
+            good=placement.label == "ok",
+            crossed_at_s=round(self._start_s + at_s, 6),
+            lane=placement.lane,
+            across_px=round(placement.across_px, 3),
+            speed_px_s=round(self._motion.speed_px_s(at_s), 3),
+        )
 
     def travelled_px(self, at_s: float) -> float:
         """How far the belt had come at a moment on the clock of the frames; a simulated encoder counts it."""
@@ -138,7 +158,7 @@ class Simulator:
 
     def story(self) -> Iterator[Placement]:
         """Every part that will come, in order."""
-        story = placements(self._config, self._across_px, self._balanced)
+        story = placements(self._config, self._along_px, self._across_px, self._balanced)
         if self._parts is not None:
             story = itertools.islice(story, self._parts)
         if self._seconds is not None:
@@ -150,13 +170,58 @@ class Simulator:
         """When a part is well past any usual gate."""
         return self._motion.reaches(placement.along_px + 0.8 * self._along_px)
 
-    def _end_s(self) -> float:
+    @property
+    def lasts_s(self) -> float:
+        """How long the story is; infinite when nothing ends it."""
         if self._seconds is not None:
             return self._seconds
         if self._parts is None:
             return math.inf
         farthest = max((placement.along_px for placement in self.story()), default=0.0)
         return self._motion.reaches(farthest + self._along_px + self._config.part_px)
+
+    def _belts(self, travel: float, shake: tuple[float, float]) -> Image:
+        """The bare belt, or two of them that run against each other."""
+        scene = self._rubber.seen(travel, shake)
+        if self._scenario.opposed:
+            half = self._across_px // 2
+            scene[half:] = self._rubber.seen(-travel, shake)[half:]
+        return scene
+
+    def _place(self, placement: Placement, travel: float, at_s: float) -> tuple[float, float] | None:
+        """Where its centre is, along and across the belt; `None` when a hand has taken it."""
+        along = travel - placement.along_px
+        across = placement.across_at(along / self._along_px)
+        if placement.taken_at is not None:
+            grasp = self._grasp(placement)
+            shift = grasp.shift(at_s)
+            return None if shift is None else (along if shift == 0 else grasp.along_px, across - shift)
+        return (self._along_px - along if placement.backward else along), across
+
+    def _cover(self, scene: Image, travel: float, at_s: float) -> None:
+        """Whatever hangs or reaches over the belt."""
+        if self._bar is not None:
+            self._bar.cover(scene)
+        reaches = [self._visitor.at(at_s)] if self._visitor is not None else []
+        if self._scenario.hand == "taking":
+            taken = [each for each, _ in self._on_belt.seen(travel) if each.taken_at is not None]
+            reaches += [self._grasp(each).reach(at_s, travel - each.along_px) for each in taken]
+        for reach in reaches:
+            if reach is not None:
+                reach.cover(scene)
+
+    def _grasp(self, placement: Placement) -> Grasp:
+        assert placement.taken_at is not None
+        along_px = placement.taken_at * self._along_px
+        grasped_s = self._motion.reaches(placement.along_px + along_px)
+        seconds = min(GRASP_S, 0.7 * along_px / self._config.speed_px_s)
+        return Grasp(
+            grasped_s=grasped_s,
+            seconds=seconds,
+            along_px=along_px,
+            across_px=placement.across_px,
+            part_px=placement.diameter_px,
+        )
 
     def _shake(self, index: int) -> tuple[float, float]:
         """How far the picture is off in this frame: mostly across the belt."""

@@ -150,7 +150,7 @@ def run(folder: Path, seconds: float, *, shedding: bool = True, seed: int = 1, v
 
     def watch() -> None:
         while not done.wait(0.05):
-            deepest[0] = max(deepest[0], daemon._delivery._waiting.qsize())
+            deepest[0] = max(deepest[0], len(daemon._delivery._waiting))
             sizes.append(resident_bytes())
 
     watcher = Thread(target=watch)

@@ -1,0 +1,205 @@
+"""Thousands of simulated parts past the tracker, in every scenario, on belts that are drawn anew each time.
+
+    python -m tests.soak.belts --parts 10000           all scenarios; the seed is drawn and printed
+    python -m tests.soak.belts --scenarios hand --seed 7 --verbose
+
+Every part that is reported is set against the truth by its place on the belt, not by time. A true part that crossed
+the gate is found, or told of by an event, or silently missed. A part that a hand took away may come out for review.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields
+from threading import Event
+
+import cv2
+
+from edge.config import SimulatorSource, Tracking
+from edge.domain import Part
+from edge.sources.simulation.scenario import SCENARIOS
+from edge.sources.simulation.schedule import Placement
+from edge.sources.simulator import Simulator
+from edge.tracking import open_tracker
+
+NEAR = 0.6
+"""A report is about a part when it is no farther from it than this share of the part, either way."""
+GATE = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Belt:
+    """One drawn belt, and for how long it runs."""
+
+    config: SimulatorSource
+    seconds: float
+
+
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """What became of the parts."""
+
+    parts: int = 0
+    found: int = 0
+    """Reported, and by nothing but one report."""
+    review: int = 0
+    """Of the found, with a reason to leave them to a person."""
+    told: int = 0
+    """Not found, but an event said that the tracker could not see there."""
+    missed: int = 0
+    """Not found, and nothing was said."""
+    duplicates: int = 0
+    phantoms: int = 0
+    events: int = 0
+    frames: int = 0
+    cpu_s: float = 0.0
+    wrong: list[str] = field(default_factory=list)
+
+    def add(self, other: Tally) -> None:
+        """Sum everything up."""
+        for each in fields(self):
+            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
+
+    @property
+    def faults(self) -> int:
+        """What must not happen."""
+        return self.missed + self.duplicates + self.phantoms
+
+
+def drawn(scenario: str, seed: int, parts: int = 30) -> Belt:
+    """A belt of this scenario; about so many parts pass."""
+    chance = random.Random(f"{scenario} {seed}")
+    scale = chance.choice([0.5, 0.5, 0.5, 1.0])
+    lanes = SCENARIOS[scenario].lanes
+    direction = chance.choice(["right", "left", "down", "up"])
+    part_px = chance.uniform(70, 120) * scale * (0.85 if lanes > 1 else 1.0)
+    slow = scenario in ("speeds", "wrong-speed")
+    speed_px_s = chance.uniform(100, 200 if slow else 450) * scale
+    gap = chance.uniform(1.3, 3.0)
+    config = SimulatorSource(
+        width_px=round(640 * scale), height_px=round(480 * scale), fps=chance.choice([20.0, 25.0, 30.0, 50.0]),
+        seed=chance.randrange(2**31), speed_px_s=speed_px_s, part_px=part_px, direction=direction,
+        parts_per_minute=60 * lanes * speed_px_s / (gap * part_px), defect_share=0.4,
+        noise=chance.uniform(1, 5), vibration_px=chance.uniform(0, 1), lighting=chance.uniform(0, 0.15),
+        scenario=scenario,
+    )  # fmt: skip
+    story = Simulator(config, paced=False, parts=parts)
+    return Belt(config=config, seconds=min(240.0, story.lasts_s))
+
+
+def run(belt: Belt, verbose: bool = False) -> Tally:
+    """Follow one belt to its end and count."""
+    config = belt.config
+    simulator = Simulator(config, paced=False, seconds=belt.seconds)
+    tracker = open_tracker(Tracking(gate=GATE, speed_px_s=config.speed_px_s))
+    reports: list[Part] = []
+    tally = Tally()
+    for frame in simulator.frames(Event()):
+        began = time.process_time()
+        reports += tracker.update(frame)
+        tally.cpu_s += time.process_time() - began
+        tally.frames += 1
+    _set_against(simulator, config, reports, tally)
+    if verbose and tally.wrong:
+        print(belt, *tally.wrong, sep="\n  ")
+    return tally
+
+
+def _set_against(simulator: Simulator, config: SimulatorSource, reports: Sequence[Part], tally: Tally) -> None:
+    truth = {part.number: part for part in simulator.truth(GATE).parts or ()}
+
+    belt = _Places(simulator, config)
+    owners: dict[int, list[Part]] = {}
+    for report in reports:
+        owner = belt.owner(report)
+        gone = owner is not None and owner.number not in truth
+        if owner is None or (gone and not report.reason):
+            tally.phantoms += 1
+            tally.wrong.append(f"phantom at {report.at_s:.2f} s, {report.center_px}, {report.reason!r}")
+        else:
+            owners.setdefault(owner.number, []).append(report)
+    for number, found in owners.items():
+        tally.duplicates += len(found) - 1
+        if len(found) > 1:
+            tally.wrong.append(f"part {number} twice: {[(round(each.at_s, 2), each.reason) for each in found]}")
+    tally.parts = len(truth)
+    for number, part in truth.items():
+        if number in owners:
+            tally.found += 1
+            tally.review += all(bool(report.reason) for report in owners[number])
+        else:
+            tally.missed += 1
+            tally.wrong.append(
+                f"part {number} missed: crossed at {part.crossed_at_s:.2f} s, across {part.across_px:.0f}"
+            )
+
+
+class _Places:
+    """Where on the belt everything lies, so that stops and reversals do not matter."""
+
+    def __init__(self, simulator: Simulator, config: SimulatorSource) -> None:
+        self._simulator, self._config = simulator, config
+        self._upright = config.direction in ("up", "down")
+        self._along_px = config.height_px if self._upright else config.width_px
+        self._across_px = config.width_px if self._upright else config.height_px
+        self._story: list[Placement] = list(simulator.story())
+
+    def owner(self, report: Part) -> Placement | None:
+        """The part that a report is about."""
+        near = [(self._off(report, each), each) for each in self._story]
+        off, nearest = min(near, key=lambda pair: pair[0], default=(1e9, None))
+        return nearest if off < NEAR else None
+
+    def _off(self, report: Part, placement: Placement) -> float:
+        """How far a report is from a part, in parts, the larger of along and across."""
+        gate_px = (1 - GATE if self._config.direction in ("left", "up") else GATE) * self._along_px
+        way_px = self._along_px - gate_px if placement.backward else gate_px
+        place_px = self._simulator.travelled_px(report.at_s) + report.ahead_px
+        along = abs(place_px - placement.along_px - way_px)
+        x, y = report.center_px
+        across = {"right": y, "left": self._across_px - y, "up": x, "down": self._across_px - x}[self._config.direction]
+        return max(along, abs(across - placement.across_px)) / placement.diameter_px
+
+
+def soak(names: Sequence[str], parts: int, seed: int, verbose: bool = False) -> Iterator[tuple[str, Tally]]:
+    """Belts of each scenario until about so many parts have passed in all."""
+    for name in names:
+        tally, turn = Tally(), 0
+        while tally.parts < parts / len(names):
+            tally.add(run(drawn(name, seed + turn), verbose))
+            turn += 1
+        yield name, tally
+
+
+def main() -> None:
+    """One line for each scenario; exit code 1 when a part was lost, doubled or invented."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--parts", type=int, default=10000)
+    options.add_argument("--seed", type=int, default=None, help="drawn and printed when it is not given")
+    options.add_argument("--scenarios", nargs="+", default=list(SCENARIOS), choices=list(SCENARIOS))
+    options.add_argument("--verbose", action="store_true", help="say what went wrong, and on which belt")
+    given = options.parse_args()
+    cv2.setNumThreads(1)
+    seed = random.SystemRandom().randrange(2**20) if given.seed is None else given.seed
+    print(f"seed {seed}")
+    columns = ("parts", "missed", "duplicates", "phantoms", "review", "told", "events", "frames")
+    print(f"| {'scenario':12} | " + " | ".join(columns) + " | ms/frame |")
+    print("|---|" + "---|" * (len(columns) + 1))
+    total = Tally()
+    for name, tally in soak(given.scenarios, given.parts, seed, given.verbose):
+        total.add(tally)
+        _tell(name, tally, columns)
+    _tell("all", total, columns)
+    raise SystemExit(1 if total.faults else 0)
+
+
+def _tell(name: str, tally: Tally, columns: Sequence[str]) -> None:
+    cells = " | ".join(f"{getattr(tally, each):{len(each)}d}" for each in columns)
+    print(f"| {name:12} | {cells} | {1000 * tally.cpu_s / max(1, tally.frames):8.2f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
