@@ -26,6 +26,8 @@ STEPS = {
     "sign": "vouch for the run's bundle with a secret key (linegate models keygen)",
 }
 
+TAKE_DATA = ("run", "train", "protocol", "inspect")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns 0 done, 1 failed, 78 mistakes in the recipe (2, usage, is argparse's)."""
@@ -142,14 +144,14 @@ def _parser() -> argparse.ArgumentParser:
         each = commands.add_parser(name, help=about, description=about.capitalize() + ".")
         each.add_argument("recipe", nargs="?", metavar="RECIPE", help="a recipe file; without it the defaults are used")
         each.add_argument("--out", metavar="DIR", help="the run's folder (default: build/<name of the recipe>)")
-        if name in ("run", "train", "inspect"):
+        if name in TAKE_DATA:
             each.add_argument("--data", metavar="DIR", help="a folder with one folder of pictures per class")
             each.add_argument("--good", action="append", metavar="CLASS", help="a class that is good (may be repeated)")
         if name in ("run", "pack", "sign"):
             each.add_argument(
                 "--key", metavar="FILE", help="sign the bundle with this secret key", required=name == "sign"
             )
-        if name in ("run", "train"):
+        if name in TAKE_DATA[:3]:
             each.add_argument(
                 "--afresh", action="store_true", help="forget what an earlier run in this folder has done"
             )

@@ -118,14 +118,16 @@ def golden_choice(wanted: Sequence[int], steps: NDArray[np.float64], at_most: in
 
 
 def _manifest(contents: Contents, files: dict[str, str]) -> dict[str, Any]:
-    shape = contents.input
+    shape = dataclasses.asdict(contents.input)
+    if shape["registration"] is not None:
+        shape["registration"] = {"kind": "ring", **shape["registration"]}
     return {
         "schema": SCHEMA,
         "name": contents.recipe.name,
         "version": contents.recipe.version,
         "labels": list(contents.labels),
         "good": list(contents.good),
-        "input": {**dataclasses.asdict(shape), "scale": 1.0, "zero_point": -128},
+        "input": {**shape, "scale": 1.0, "zero_point": -128},
         "output": {
             "meaning": "logits",
             "scale": contents.output.scale,
