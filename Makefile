@@ -56,8 +56,13 @@ soak-line: $(DEV)  ## 70,000 parts past the reject gate, then five minutes of to
 soak-belts: $(DEV)  ## follow 10,000 simulated parts in every scenario, on belts drawn anew (half an hour)
 	.venv/bin/python -m tests.soak.belts --parts 10000
 
-model: $(TRAINER) $(DEVICE)  ## train the demo model anew and put it on the shelf
-	.venv-trainer/bin/linegate-train run trainer/recipes/demo.yaml
+# The key that signs the demo model is made for it and thrown away: nothing else can ever be signed with it.
+model: $(TRAINER) $(DEVICE)  ## train the demo model anew, sign it and put it on the shelf
+	@rm -rf build/demo-key
+	.venv/bin/linegate models keygen linegate-demo --out build/demo-key
+	.venv-trainer/bin/linegate-train run trainer/recipes/demo.yaml --key build/demo-key/linegate-demo.key
+	cp build/demo-key/linegate-demo.pub models/keys/
+	@rm -rf build/demo-key
 
 arm64:  ## build Dockerfile.arm64 here and run it under emulation
 	deploy/arm64/build.sh

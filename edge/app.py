@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, current_thread, main_thread
@@ -18,20 +19,20 @@ from threading import Event, current_thread, main_thread
 from prometheus_client import CollectorRegistry
 
 from edge import __version__
-from edge.assembly import build_classifier, build_judge, build_speaker, live_encoder, open_bundle
+from edge.assembly import build_speaker, live_encoder
 from edge.belt.witness import UNSEEN
-from edge.bundle import Bundle
 from edge.capture import Capture
 from edge.config import ClipSource, Config, PicameraSource
 from edge.crew import Crew
 from edge.delivery import Decided, Delivery
-from edge.domain import Decision, Frame, Part, Source, Verdict
+from edge.domain import Classifier, Decision, Frame, Part, Source, Verdict
 from edge.haste import Haste
 from edge.line import Line
 from edge.machine import Machine
 from edge.mailbox import Mailbox
 from edge.message import Record, Speaker, iso
 from edge.metrics import Metrics
+from edge.models import Engine, Models, Outside
 from edge.notify import Notifier
 from edge.page import About, PageServer, StatusBoard, open_server
 from edge.sinks.archive import ImageArchive
@@ -76,8 +77,7 @@ class Daemon:
         self._config = config
         self._open_frames = open_frames or (lambda: open_source(config.source.chosen))
         self._on_verdict = on_verdict
-        bundle = open_bundle(config.model, base)
-        speaker = build_speaker(config, bundle, config.source.chosen)
+        speaker = build_speaker(config, config.source.chosen)
         registry = CollectorRegistry()
         self.metrics = Metrics(registry)
         self.board = StatusBoard(_about(config, speaker))
@@ -98,6 +98,10 @@ class Daemon:
                 on_damage=lambda detail: self._damages.put(detail),
             )
             undo.callback(self.journal.close)
+            self.haste = Haste(
+                config.model.hurry_s, config.model.deadline_s, eject_s=lambda part: self.machine.eject_s(part)
+            )
+            self.models = self._models(config, base)
             self.publisher = self._publisher(config)
             self.sparkplug = self._sparkplug(config, base)
             self.server = self._server(config, registry)
@@ -108,7 +112,7 @@ class Daemon:
             self.archive = (
                 ImageArchive(config.archive, base / config.archive.folder) if config.archive.enabled else None
             )
-            self.line = self._observed_line(bundle)
+            self.line = self._observed_line()
             undo.pop_all()
         self._observe_outbox()
         frames = self.metrics.frames(config.station.station)
@@ -152,27 +156,52 @@ class Daemon:
             crew.start("archive", lambda: archive.run(self._leaving))
         if self.machine.reject is not None:
             crew.start("reject", lambda: self.machine.run(self._leaving))
+        crew.start("models", lambda: self.models.run(self._leaving))
+        crew.start("shadow", lambda: self.models.shadow_jobs(self._leaving))
+        if self.models.commands:
+            crew.start("flash", lambda: self.models.flash_jobs(self._leaving))
         crew.start("inspect", self._inspect)
         crew.start("capture", lambda: self._capture.run(crew.stopping))
         self._watch(notifier)
         return self._stop(notifier)
 
-    def _observed_line(self, bundle: Bundle) -> Line:
-        """The line with a stopwatch at each seam and the board looking on."""
-        config, metrics, manifest = self._config, self.metrics, bundle.manifest
-        classifier = build_classifier(config.model, bundle)
-        named = {"name": manifest.name, "version": manifest.version, "hash8": bundle.hash8}
-        metrics.declare_labels(manifest.labels)
-        metrics.model(**named, backend=classifier.backend)
-        metrics.build(__version__)
-        self.board.model(**named, backend=classifier.backend)
-        self.board.golden(True)
-        haste = Haste(config.model.hurry_s, config.model.deadline_s, eject_s=self.machine.eject_s)
-        timed = TimedClassifier(
-            classifier, metrics.inference(bundle.slot, classifier.backend), metrics.stage("classify"), haste.took
+    def _models(self, config: Config, base: Path) -> Models:
+        """Whatever judges, with a stopwatch around it."""
+        models = Models(
+            config,
+            base,
+            Outside(
+                dress=self._timed,
+                live=self._judged_by,
+                event=lambda document: self._say(**document),
+                swapped=lambda result: self.metrics.model_swaps(result).inc(),
+            ),
         )
-        tracker = self.machine.followed(TimedTracker(open_tracker(config.tracking), metrics.stage("track")))
-        return Line(tracker, timed, build_judge(bundle), self._seen, budget=haste, witness=self.machine.witness)
+        for each in ("brightness", "contrast", "evidence"):
+            self.metrics.drift_score.set_function(partial(lambda name: models.drift.score(name), each), each)
+        return models
+
+    def _timed(self, engine: Engine, classifier: Classifier) -> Classifier:
+        per_view = self.metrics.inference(engine.slot, engine.classifier.backend)
+        return TimedClassifier(classifier, per_view, self.metrics.stage("classify"), self.haste.took)
+
+    def _judged_by(self, engine: Engine) -> None:
+        """From now on this model judges."""
+        manifest, backend = engine.bundle.manifest, engine.classifier.backend
+        self.metrics.declare_labels(manifest.labels)
+        for tell in (self.metrics.model, self.board.model):
+            tell(name=manifest.name, version=manifest.version, hash8=engine.bundle.hash8, backend=backend)
+        self.board.golden(True)
+
+    def _observed_line(self) -> Line:
+        """The line with a stopwatch at each seam and the board looking on."""
+        self.metrics.build(__version__)
+        tracker = self.machine.followed(TimedTracker(open_tracker(self._config.tracking), self.metrics.stage("track")))
+        return self.models.line(
+            lambda classifier, judge: Line(
+                tracker, classifier, judge, self._seen, budget=self.haste, witness=self.machine.witness
+            )
+        )
 
     def _seen(self, part: Part) -> None:
         self.board.seen(part)
@@ -185,7 +214,9 @@ class Daemon:
     def _publisher(self, config: Config) -> MqttPublisher | None:
         if not config.mqtt.enabled:
             return None
-        publisher = MqttPublisher(config.mqtt, config.station, self.journal, self._broker_changed)
+        publisher = MqttPublisher(
+            config.mqtt, config.station, self.journal, self._broker_changed, commands=self.models.commands
+        )
         if config.home_assistant.enabled:
             prefix = topic_prefix(config.mqtt.prefix, config.station)
             publisher.say_letter(announcement(config.home_assistant, config.station, prefix, __version__))
@@ -269,6 +300,7 @@ class Daemon:
         self._work_gate(verdict, committed=True)
         if self.archive is not None:
             self.archive.committed(verdict, record)
+        self.models.decided(verdict)
         latency_s = decided.steady_s - verdict.captured_at_s
         if self.publisher is not None:
             self.publisher.wake()

@@ -87,7 +87,7 @@ def _measured(config: Config, bundle: Bundle, frames: list[Frame]) -> dict[str, 
     from edge.tracking import open_tracker
 
     classifier = TfliteClassifier(bundle, config.model.runtime, config.model.threads)
-    judge, encode = build_judge(bundle), replay_encoder(config, bundle)
+    judge, encode = build_judge(bundle), replay_encoder(config)
     tracked: list[float] = []
     inspected: list[float] = []
     for _ in range(REPEATED):
@@ -161,8 +161,7 @@ def _table(result: dict[str, Any]) -> str:
         f"{'stage':28}{'µs':>9}  {'':10}{'× bare invoke':>14}{'µs at 20 parts/s':>20}\n"
     )
     body = (
-        f"{name:28}{result[key]:9.1f}  {per:10}{result[key] / bare:14.2f}{busy[key]:20.1f}\n"
-        for name, key, per in rows
+        f"{name:28}{result[key]:9.1f}  {per:10}{result[key] / bare:14.2f}{busy[key]:20.1f}\n" for name, key, per in rows
     )
     ratios = f"{result['line_to_bare_stages']:.2f} and {busy['line_to_bare_stages']:.2f}"
     return head + "".join(body) + f"\nthe whole line is {ratios} times the sum of tracker, crops to tensors, and invoke"
