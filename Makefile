@@ -11,7 +11,7 @@ TRAINER := .venv-trainer/.ready
 TFLITE := .venv-tflite/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-device test-trainer test-tflite lint bench soak soak-belts setup setup-trainer model arm64 service-test picamera clean
+.PHONY: help demo test test-device test-trainer test-tflite lint bench soak soak-line soak-belts setup setup-trainer model arm64 service-test picamera clean
 
 help:  ## show what can be made
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -46,11 +46,20 @@ bench: $(DEVICE)  ## what every stage costs, beside the bare interpreter call
 soak: $(DEV)  ## deliver 10,000 verdicts while broker, network and daemon fail (half an hour)
 	.venv/bin/python -m tests.soak.soak --parts 10000 --rate 20 --seeds 1 2 3
 
+soak-line: $(DEV)  ## 70,000 parts past the reject gate, then five minutes of too much to judge (ten minutes)
+	.venv/bin/python -m tests.soak.ejection
+	.venv/bin/python -m tests.soak.overload
+
 soak-belts: $(DEV)  ## follow 10,000 simulated parts in every scenario, on belts drawn anew (half an hour)
 	.venv/bin/python -m tests.soak.belts --parts 10000
 
-model: $(TRAINER) $(DEVICE)  ## train the demo model anew and put it on the shelf
-	.venv-trainer/bin/linegate-train run trainer/recipes/demo.yaml
+# The key that signs the demo model is made for it and thrown away: nothing else can ever be signed with it.
+model: $(TRAINER) $(DEVICE)  ## train the demo model anew, sign it and put it on the shelf
+	@rm -rf build/demo-key
+	.venv/bin/linegate models keygen linegate-demo --out build/demo-key
+	.venv-trainer/bin/linegate-train run trainer/recipes/demo.yaml --key build/demo-key/linegate-demo.key
+	cp build/demo-key/linegate-demo.pub models/keys/
+	@rm -rf build/demo-key
 
 arm64:  ## build Dockerfile.arm64 here and run it under emulation
 	deploy/arm64/build.sh

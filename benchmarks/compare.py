@@ -27,7 +27,7 @@ from benchmarks.peers import RIVALS, Ours, Peer, Picked
 from edge.assembly import build_line, open_bundle
 from edge.bundle import Bundle
 from edge.classify import TfliteClassifier
-from edge.config import Config, Tracking
+from edge.config import Config
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -91,8 +91,7 @@ def measured(belt: Belt, bundle: Bundle, ways: Iterable[str] = ()) -> Iterator[R
     """Every way to count, on one belt."""
     wanted = set(ways) or {OURS, *(rival.name for rival in RIVALS)}
     if OURS in wanted:
-        config = Config(tracking=Tracking(gate=belt.gate))
-        yield _row(belt, OURS, Ours(build_line(config, bundle)))
+        yield _row(belt, OURS, Ours(build_line(Config(tracking=belt.tracking), bundle)))
     for rival in RIVALS:
         if rival.name in wanted:
             yield _row(belt, rival.name, rival.open(belt, TfliteClassifier(bundle)))

@@ -24,9 +24,6 @@ SPEAKER = Speaker(
     line="line3",
     station="cam1",
     recipe="casting-60mm",
-    model_name="casting",
-    model_version="2026.11.24",
-    model_hash8="3fa91c07",
     simulated=False,
 )
 

@@ -1,6 +1,6 @@
 """What others would use to count parts on a belt, each set up as well as we know how.
 
-All of them are told which way the belt runs and how large the parts are; ours is told neither. A part counts when the
+All of them are told which way the belt runs and how large the parts are. A part counts when the
 centre of its track crosses the gate, once per track. The detector is the same for all: OpenCV's MOG2, closed, outer
 contours of at least a fifth of a part. Moments of crossing are interpolated between two frames, as ours are.
 """
@@ -43,7 +43,7 @@ class Peer(Protocol):
 
 
 class Ours:
-    """The whole line as it ships: nothing is told but where the gate is."""
+    """The whole line as it ships."""
 
     def __init__(self, line: Line) -> None:
         self._line = line

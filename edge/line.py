@@ -53,12 +53,18 @@ class Line:
         witness: Witness | None = None,
     ) -> None:
         self.tracker = tracker
-        self.classifier = classifier
-        self.judge = judge
+        self._model = classifier, judge
         self.seen = seen
         self.budget = budget
         self.witness = witness
         self._settled = self._unseen = 0
+
+    def change(self, classifier: Classifier, judge: Judge) -> None:
+        """Let another model judge from the next part on; may be called from any thread.
+
+        Classifier and operating point change together, so that no part is judged by two models.
+        """
+        self._model = classifier, judge
 
     @property
     def entered(self) -> int:
@@ -91,16 +97,17 @@ class Line:
         return replace(part, number=self._settled)
 
     def _judged(self, part: Part, frame: Frame, waiting: int) -> Verdict:
+        classifier, judge = self._model
         if not part.views:
-            return self.judge.decide(part, None)
+            return judge.decide(part, None)
         count = len(part.views) if self.budget is None else self.budget.views(part, frame, waiting)
         if count == 0:
-            return self.judge.decide(replace(part, reason=part.reason or NO_TIME), None)
+            return judge.decide(replace(part, reason=part.reason or NO_TIME), None)
         try:
-            scores = self.classifier.scores([view.crop for view in part.views[:count]])
+            scores = classifier.scores([view.crop for view in part.views[:count]])
         except ModelFailed as error:
             log.error("part %d goes to review: %s", part.number, error)
-            return self.judge.decide(replace(part, reason="the model did not answer"), None)
+            return judge.decide(replace(part, reason="the model did not answer"), None)
         if self.budget is not None and not self.budget.in_time(part):
             part = replace(part, reason=part.reason or NO_TIME)
-        return self.judge.decide(part, scores)
+        return judge.decide(part, scores)

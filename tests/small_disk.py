@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,3 +28,34 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@contextmanager
+def small_ext4(folder: Path) -> Iterator[Path]:
+    """Mount an ext4 of 16 MB from a file; skips the test where that is not allowed."""
+    image, disk = folder / "image", folder / "ext4"
+    disk.mkdir()
+    image.write_bytes(bytes(16 * 2**20))
+    steps = [["mkfs.ext4", "-q", str(image)], ["mount", "-o", "loop", str(image), str(disk)]]
+    tools = all(map(shutil.which, ("mkfs.ext4", "fsfreeze")))
+    mounted = tools and os.geteuid() == 0 and all(_succeeds(step) for step in steps)
+    if not mounted:
+        pytest.skip("mounting an ext4 that can be frozen needs root and a loop device")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+@contextmanager
+def frozen(disk: Path) -> Iterator[None]:
+    """Every write to it waits, as on a card that died: the kernel never says that anything is wrong."""
+    subprocess.run(["fsfreeze", "--freeze", str(disk)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["fsfreeze", "--unfreeze", str(disk)], check=True)
+
+
+def _succeeds(command: list[str]) -> bool:
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0

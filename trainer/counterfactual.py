@@ -129,17 +129,20 @@ def covered(taken: Sequence[Flaw], shape: tuple[int, ...]) -> Mask:
     return where
 
 
-def healed(strip: Image, taken: Sequence[Flaw], random: np.random.Generator) -> Image | None:
+def healed(strip: Image, taken: Sequence[Flaw], level: Usual, random: np.random.Generator) -> Image | None:
     """The strip with these flaws painted over from the same rows; None where no clean place is left to take from."""
     light, mine = _split(strip)
     width = strip.shape[1]
     spoilt = covered(taken, strip.shape) > 0.02
+    surely = covered([each for each in taken if each.peak >= level.sure], strip.shape) > 0.02
     for flaw in taken:
         here, rows = flaw.columns(width), flaw.rows()
         before = mine[rows, here]
         rim = ~spoilt[rows, here]
-        turns = random.permutation(width)[:OFFERS]
-        free = [there for turn in turns if not spoilt[rows, there := flaw.columns(width, int(turn))].any()]
+        offers = [flaw.columns(width, int(turn)) for turn in random.permutation(width)[:OFFERS]]
+        # Rows that are all noise leave no place beyond doubt; then one without a sure flaw will do.
+        free = [there for there in offers if not spoilt[rows, there].any()]
+        free = free or [there for there in offers if not surely[rows, there].any()]
         if not free:
             return None
         off = [float(np.abs(mine[rows, there] - before)[rim].sum()) for there in free]
@@ -161,7 +164,7 @@ def pair(donor: Image, good: Sequence[Image], level: Usual, random: np.random.Ge
     """Heal a defective strip, and move its loudest flaw onto one of the good ones; None where no flaw is sure."""
     maybe = flaws(donor, level, LIBERAL)
     surely = [each for each in maybe if each.peak >= level.sure]
-    clean = healed(donor, maybe, random) if surely else None
+    clean = healed(donor, maybe, level, random) if surely else None
     if clean is None:
         return None
     whole = good[int(random.integers(len(good)))]

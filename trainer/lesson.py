@@ -15,13 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle import InputSpec, Unregistered, laid
+from edge.bundle.ring import WRAP_PX
 from trainer import counterfactual
 from trainer.augment import Image, moved, moved_strip, relit, seen, seen_strip, shrink
 from trainer.counterfactual import Flaw, Usual
 from trainer.dataset import Dataset, Picture, pixels, readable
 from trainer.drawn import cells, flawed
-from trainer.recipe import Recipe
+from trainer.recipe import Augment, Recipe
 
+MARGIN_PX = 64
+"""What is cut out on either side of a window and cut off again: the mean along a row reaches so far."""
+WAYS = 2
+"""In how many ways the flaws of one picture are painted over; finding clean places is what takes the time."""
 FLAWED, WHOLE = -1, -2
 """Classes of made pictures: defective, or good, but of no class of the data."""
 Batch = tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]
@@ -96,6 +101,8 @@ class Lesson:
         """How wide a piece of an unrolled part is shown while training, with the flaw in it; 0: all of it."""
         # Light that falls off across the picture comes back to where it began on the way around.
         self._light = dataclasses.replace(recipe.augment, gradient=0.0) if spec.registration else recipe.augment
+        self._still = dataclasses.replace(recipe.augment, rotation_deg=0.0)
+        self._clean: dict[tuple[int, int], Image | None] = {}
         self.random = np.random.default_rng(recipe.seed)
         pictures, self.crops = laid_out(data, "train", spec)
         self.deck = Deck(pictures, labels, good, self.random)
@@ -174,7 +181,7 @@ class Lesson:
         elif role == 1:
             crop, mask, kind = self._spoilt(crop, bench)
         elif role == 2:
-            clean = counterfactual.healed(crop, bench.maybe[index], random) if bench.surely[index] else None
+            clean = self._healed(index, bench)
             if clean is None:
                 mask = None
             else:
@@ -184,23 +191,38 @@ class Lesson:
         else:
             mask = None
         where = mask if mask is not None else counterfactual.covered(bench.surely[index], crop.shape)
-        turned, turned_where = moved_strip(crop, how, random, where)
-        assert turned_where is not None
-        shown, spots = seen_strip(relit(turned[:, :, None], self._light, random)), around(turned_where)
-        if self.window_px:
-            start = self._window(spots)
-            shown, spots = shown[:, start : start + self.window_px], spots[:, start : start + self.window_px]
+        shown, spots = self._window(crop, where) if self.window_px else self._all(crop, where, how)
         place = cells(spots, *grid) if mask is not None else np.full(grid, -1.0, np.float32)
         return shown, kind, place
 
-    def _window(self, spots: NDArray[np.float32]) -> int:
-        """Where a window begins that holds a flaw well inside it, or any place where there is none."""
-        last = spots.shape[1] - self.window_px
-        columns = np.flatnonzero(spots.max(axis=0) > 0.5)
-        if not len(columns):
-            return int(self.random.integers(last + 1))
-        at = int(columns[self.random.integers(len(columns))]) - int(self.random.integers(16, self.window_px - 16))
-        return min(max(at, 0), last)
+    def _healed(self, index: int, bench: Bench) -> Image | None:
+        """A defective part without its flaws, in one of a few ways, which are the same whenever they are asked for."""
+        asked = index, int(self.random.integers(WAYS))
+        if asked not in self._clean:
+            random = np.random.default_rng((self.recipe.seed, *asked))
+            sure = bool(bench.surely[index])
+            strip, maybe = self.crops[index], bench.maybe[index]
+            self._clean[asked] = counterfactual.healed(strip, maybe, bench.usual, random) if sure else None
+        return self._clean[asked]
+
+    def _all(self, crop: Image, where: NDArray[np.float32], how: Augment) -> tuple[Image, NDArray[np.float32]]:
+        """A strip varied, as the network is shown it, and where its flaws have come to lie."""
+        turned, spots = moved_strip(crop, how, self.random, where)
+        assert spots is not None
+        return seen_strip(relit(turned[:, :, None], self._light, self.random)), around(spots)
+
+    def _window(self, crop: Image, where: NDArray[np.float32]) -> tuple[Image, NDArray[np.float32]]:
+        """The same of a piece that holds a flaw well inside it, or of any piece where there is none."""
+        columns, width = np.flatnonzero(where.max(axis=0) > 0.5), crop.shape[1]
+        if len(columns):
+            at = int(columns[self.random.integers(len(columns))]) - int(self.random.integers(16, self.window_px - 16))
+        else:
+            at = int(self.random.integers(width))
+        # Cut before it is varied, with a margin: the rest would be varied for nothing.
+        taken = (at - MARGIN_PX + np.arange(self.window_px + 2 * MARGIN_PX)) % width
+        shown, spots = self._all(crop[:, taken], where[:, taken], self._still)
+        inside = slice(MARGIN_PX + WRAP_PX, MARGIN_PX + WRAP_PX + self.window_px)
+        return shown[:, inside], spots[:, inside]
 
     def _spoilt(self, crop: Image, bench: Bench) -> tuple[Image, NDArray[np.float32], int]:
         """A picture without flaws with one on it: somebody else's, or a drawn one."""
@@ -245,6 +267,4 @@ def finished(crop: Image, spec: InputSpec) -> Image:
 
 def around(mask: NDArray[np.float32]) -> NDArray[np.float32]:
     """A mask on a strip, wrapped as the strip is."""
-    from edge.bundle.ring import WRAP_PX
-
     return np.asarray(cv2.copyMakeBorder(mask, 0, 0, WRAP_PX, WRAP_PX, cv2.BORDER_WRAP), dtype=np.float32)

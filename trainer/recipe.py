@@ -96,6 +96,8 @@ class Augment:
     gradient: float = number(20.0, 0.0, 120.0)
     blur_px: float = number(1.0, 0.0, 10.0)
     noise: float = number(5.0, 0.0, 50.0)
+    jpeg: float = number(50.0, 0.0, 100.0)
+    """The lowest quality to which one picture in five is compressed; 0 compresses none."""
     drawn: float = number(0.3, 0.0, 0.9)
     """Share of the good pictures in a batch that get a drawn flaw, to be found where it was drawn."""
     counterfactual: bool = True

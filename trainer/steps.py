@@ -24,7 +24,7 @@ SPLITS = ("train", "validation", "test")
 REPRESENTATIVE = 200
 
 
-def run(run: Run, shelf: Path | None) -> None:
+def run(run: Run, shelf: Path | None, key: Path | None = None) -> None:
     """Everything, in order; what a killed run had finished is not done again."""
     run.once("divide", lambda: divide(run))
     run = run.settled()
@@ -33,7 +33,7 @@ def run(run: Run, shelf: Path | None) -> None:
     run.once("measure", lambda: measure_all(run))
     run.once("explain", lambda: explain(run))
     write_report(run)
-    pack_bundle(run, shelf)
+    pack_bundle(run, shelf, key)
 
 
 def divide(run: Run) -> None:
@@ -96,7 +96,7 @@ def train(run: Run) -> None:
 
 def quantize(run: Run) -> None:
     """Convert each network into every variant."""
-    from trainer import aware, fit, quantize
+    from trainer import aware, fit, lesson, quantize
     from trainer.watch import Watch
 
     labels, good = classes_of(run)
@@ -104,7 +104,7 @@ def quantize(run: Run) -> None:
         model = _network(run, part)
         data, spec = part.pictures(), fit.input_spec(run.recipe)
         shown = fit.stack(data, "train", spec)
-        wanted = fit.classes(data.of("train"), labels)
+        wanted = lesson.classes(data.of("train"), labels)
         sample = quantize.representative_of(shown, wanted, REPRESENTATIVE, run.recipe.seed)
         for variant in quantize.VARIANTS:
             content = quantize.convert(model, variant, sample)
@@ -122,7 +122,7 @@ def quantize(run: Run) -> None:
 
 def measure_all(run: Run) -> None:
     """Ask every variant about every picture, set the limits on validation parts, count on test parts."""
-    from trainer import quantize, study
+    from trainer import protocol, quantize, study, trials
 
     labels, good = classes_of(run)
     variants = (*quantize.VARIANTS, quantize.AWARE) if run.recipe.training.aware else quantize.VARIANTS
@@ -131,8 +131,11 @@ def measure_all(run: Run) -> None:
     for part in _divisions(run):
         contents = {variant: _content(part, variant) for variant in variants}
         study.division(run.recipe, part, contents, labels, good, metrics)
-        _say_measured(part, metrics[CHOSEN][part.kind], metrics["baselines"][part.kind])
+        lines = trials.lines(metrics["trials"]) if part.kind == "grouped" else ()
+        _say_measured(part, metrics[CHOSEN][part.kind], metrics["baselines"][part.kind], lines)
     metrics["leakage"] = read_json(run.out / "data.json")["leakage"]
+    folded = protocol.kept(run.recipe, run.part("grouped").pictures(), run.out / "protocol")
+    metrics |= {"protocol": folded} if folded else {}
     write_json(run.out / "metrics.json", metrics)
 
 
@@ -185,16 +188,16 @@ def write_report(run: Run) -> None:
     say(f"report: {run.out / 'report.html'}")
 
 
-def pack_bundle(run: Run, shelf: Path | None) -> None:
-    """The folder for the device, placed on a shelf when one is named."""
-    from trainer import fit, quantize, runtime
+def pack_bundle(run: Run, shelf: Path | None, key: Path | None = None) -> None:
+    """The folder for the device, signed when a secret key is given, placed on a shelf when one is named."""
+    from trainer import fit, lesson, quantize, runtime
 
     labels, good = classes_of(run)
     part, spec = run.part("grouped"), fit.input_spec(run.recipe)
     content, limits, data = _content(part, CHOSEN), part.limits(), part.pictures()
     _, steps = quantize.check(content)
     asked = part.outputs()[f"{CHOSEN}/test"]
-    wanted = fit.classes(data.of("test"), labels)
+    wanted = lesson.classes(data.of("test"), labels)
     chosen = pack.golden_choice(wanted, evidence(asked, columns(labels, good)))
     pictures = data.of("test")
     crops = dataset.pixels(data, [pictures[i] for i in chosen], spec.channels)
@@ -229,8 +232,18 @@ def pack_bundle(run: Run, shelf: Path | None) -> None:
     )
     bundle = pack.pack(contents, run.out)
     say(f"bundle: {bundle.folder}")
+    if key is not None:
+        say(f"bundle: {pack.vouch(bundle, key)}")
     if shelf is not None:
         say(f"live on the shelf: {pack.place(bundle, shelf)}")
+
+
+def sign(run: Run, key: Path) -> None:
+    """Vouch for the bundle that this run has packed; raises `Refused`."""
+    folders = sorted(run.out.glob(f"{run.recipe.name}-*/manifest.json"), key=lambda each: each.stat().st_mtime)
+    if not folders:
+        raise Refused(f"{run.out}: holds no bundle yet; pack one: linegate-train pack --out {run.out}")
+    say(f"bundle: {folders[-1].parent} {pack.vouch(pack.opened(folders[-1].parent), key)}")
 
 
 def _as_taken(crops: Sequence[Image], shown: Sequence[Image], spec: InputSpec) -> list[Image]:
@@ -339,7 +352,7 @@ def _file_name(text: str) -> str:
     return "".join(c if c.isalnum() or c in "-_" else "-" for c in text)
 
 
-def _say_measured(part: Part, got: dict[str, Any], look_ups: dict[str, Any]) -> None:
+def _say_measured(part: Part, got: dict[str, Any], look_ups: dict[str, Any], trial_lines: Sequence[str] = ()) -> None:
     at = got["at_limits"]
     say(
         f"measure {part.kind}, {CHOSEN}, {got['parts']} parts never trained on: "
@@ -350,4 +363,6 @@ def _say_measured(part: Part, got: dict[str, Any], look_ups: dict[str, Any]) -> 
         f"  at the limits: escapes {at['escape_rate']['count']}, overkill {at['overkill_rate']['count']}, "
         f"review {at['review_rate']['count']}"
     )
+    for line in trial_lines:
+        say(line)
     say("  without seeing defects: " + ", ".join(f"{k} {v['balanced_accuracy']}" for k, v in look_ups.items()))

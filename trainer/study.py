@@ -11,7 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle import InputSpec, Unregistered
-from trainer import baselines, curves, dataset, fit, lint, measure, other_runtime, quantize, reference, robustness
+from trainer import (
+    baselines,
+    curves,
+    dataset,
+    fit,
+    lint,
+    measure,
+    other_runtime,
+    quantize,
+    reference,
+    robustness,
+    trials,
+)
 from trainer.augment import Image, seen
 from trainer.claims import CHOSEN
 from trainer.dataset import Dataset
@@ -25,8 +37,6 @@ Document = dict[str, Any]
 
 CROPS_AT_MOST = 240
 ASKED_AT_MOST = 60
-LOST = 255.0
-"""Evidence of a picture in which the part is not to be found."""
 
 
 def division(
@@ -73,6 +83,10 @@ def division(
             part.edgetpu.write_bytes(compiled)
         metrics |= endurance(models[CHOSEN], data, spec, limits[CHOSEN], good, which, recipe.seed)
         metrics |= files(contents, models, shown["test"])
+        judge = trials.Judge(model=models[CHOSEN], spec=spec, good=which)
+        asked = trials.ask(judge, data, good, recipe.seed)
+        said = trials.summary([asked], good, limits[CHOSEN].cut_steps)
+        metrics["trials"] = {"placed_by": asked["placed_by"], **said}
 
 
 def of_shown(model: Model, good: NDArray[np.bool_]) -> Callable[[Image], float]:
@@ -127,7 +141,7 @@ def endurance(
     sample = robustness.Sample(pictures=chosen, crops=crops, good=good)
     ask = of_crop(model, columns, spec)
     return {
-        "robustness": robustness.grid(sample, ask, limits, min(spec.height, spec.width), seed),
+        "robustness": robustness.grid(sample, ask, limits, robustness.side_px(spec), seed),
         "repeatability": robustness.repeatability(sample, ask, limits, seed),
     }
 

@@ -174,6 +174,15 @@ place_models() { # bundles that are not on the device yet; the live model stays 
     owned linegate:linegate "$shelf"
 }
 
+place_keys() { # whose models are taken; root's, so that the daemon cannot trust anybody by itself
+    keys=$root/etc/linegate/keys
+    if [ -d "$keys" ]; then return 0; fi
+    run mkdir "$keys"
+    run cp "$checkout"/models/keys/*.pub "$keys"
+    run chmod 0755 "$keys"
+    run chmod 0644 "$keys"/*.pub
+}
+
 take_over() { # from here on a start means the new program
     before=$(readlink "$root/opt/linegate/.venv" || true)
     run ln -sfn "releases/$(basename "$release")" "$root/opt/linegate/.venv.incoming"
@@ -253,6 +262,7 @@ make_user
 make_folders
 if [ -n "$venv" ]; then make_release; fi
 place_config
+place_keys
 check_config
 place_models
 if [ -n "$venv" ]; then take_over; fi

@@ -66,7 +66,7 @@ def _measured(config: Config, bundle: Bundle, frames: list[Frame]) -> dict[str, 
     from edge.tracking import open_tracker
 
     classifier = TfliteClassifier(bundle, config.model.runtime, config.model.threads)
-    judge, encode, tracker = build_judge(bundle), replay_encoder(config, bundle), open_tracker(config.tracking)
+    judge, encode, tracker = build_judge(bundle), replay_encoder(config), open_tracker(config.tracking)
     parts: list[Part] = []
     track_us = _round(lambda frame: parts.extend(tracker.update(frame)), frames) * 1e6
     crops = [view.crop for part in parts for view in part.views]

@@ -31,8 +31,6 @@ DRAIN_S = 2.0
 """How long an orderly stop may take to deliver what is left; the rest stays in the journal."""
 HOLD_S = 5.0
 """Pause after a verdict was refused, or the journal could not be read."""
-SETTLE_EVERY_S = 10.0
-"""How often the acknowledged sequence is written down while no verdict falls."""
 BREAKS = 3
 BREAKING = "accepts us and drops us again and again; have two stations the same site, line and station? See its log"
 """mosquitto gives no reason when another client takes our name."""
@@ -91,7 +89,7 @@ class MqttPublisher:
         self._broken_off = 0
         self._since_s = 0.0
         self._complaints: set[str] = set()
-        self._hold_until_s = self._settle_at_s = 0.0
+        self._hold_until_s = 0.0
         self.say_state({})
 
     def wake(self) -> None:
@@ -196,7 +194,6 @@ class MqttPublisher:
                 # then keeps for a while. What came before the emptying is looked for once more.
                 self._bell.hush()
                 self._send(connection)
-            self._settle()
         except SinkDown as error:
             self._complain("journal", f"{error}; sending waits")
             self._hold_until_s = time.monotonic() + HOLD_S
@@ -212,11 +209,6 @@ class MqttPublisher:
         held = time.monotonic() < self._hold_until_s
         while connection.room > 0 and (letter := self._outbox.next(verdicts=not held)) is not None:
             connection.send(letter)
-
-    def _settle(self) -> None:
-        if time.monotonic() >= self._settle_at_s:
-            self._settle_at_s = time.monotonic() + SETTLE_EVERY_S
-            self._journal.settle()
 
     def _hear(self, answers: list[Answer]) -> None:
         for answer in answers:

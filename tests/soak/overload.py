@@ -17,7 +17,7 @@ from statistics import median
 from threading import Event, Thread
 from typing import Any
 
-from edge import app, config, truth
+from edge import app, config, models, truth
 from edge.domain import Decision, Frame, Image, Scores, Verdict
 from edge.line import NO_TIME
 from edge.message import Record
@@ -138,19 +138,19 @@ def run(folder: Path, seconds: float, *, shedding: bool = True, seed: int = 1, v
         source=config.Sources(simulator=belt), mqtt=config.Mqtt(enabled=False), http=config.Http(enabled=False),
         model=config.Model(deadline_s=DEADLINE_S), journal=config.Journal(path=str(folder / "journal.sqlite")),
     )  # fmt: skip
-    original = app.build_classifier
-    app.build_classifier = lambda *given: SlowModel(original(*given), view_s)  # type: ignore[assignment,return-value]
+    original = models.build_classifier
+    models.build_classifier = lambda *given: SlowModel(original(*given), view_s)  # type: ignore[assignment,return-value]
     try:
         daemon = app.Daemon(settings, ROOT, open_frames=lambda: camera, on_verdict=heard)
     finally:
-        app.build_classifier = original
+        models.build_classifier = original
     if not shedding:
         daemon.line.budget = None
     deepest, sizes, done = [0], [], Event()
 
     def watch() -> None:
         while not done.wait(0.05):
-            deepest[0] = max(deepest[0], daemon._delivery._waiting.qsize())
+            deepest[0] = max(deepest[0], len(daemon._delivery._waiting))
             sizes.append(resident_bytes())
 
     watcher = Thread(target=watch)
