@@ -1,7 +1,7 @@
 """Ours beside what others would use: true, counted, missed, twice, invented, and CPU per frame, on the same belts.
 
-    make bench-peers                                     simulated belts; the table and the plots go into docs/
-    python -m benchmarks.compare --data DATA/clips       also the real clips that are there
+    make bench                                           simulated belts, and the real clips that are there
+    .venv-bench/bin/python -m benchmarks.compare --write the same; table and plots go into docs/
 
 Runs in an environment of its own (benchmarks/requirements.txt). One process, one thread; rendering and decoding are
 done before. Every number of a belt comes from the same run.
@@ -75,7 +75,8 @@ def main() -> None:
         from benchmarks.plots import draw
 
         _into_page(table(rows))
-        draw(rows, curves, ROOT / "docs" / "pictures")
+        if curves:
+            draw(curves, ROOT / "docs" / "pictures" / "benchmarks.png")
 
 
 def _belts(given: argparse.Namespace) -> Iterator[Belt]:
