@@ -12,7 +12,7 @@ TFLITE := .venv-tflite/.ready
 PEERS := .venv-bench/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-device test-trainer test-tflite lint bench soak soak-line soak-belts setup setup-trainer model arm64 service-test picamera clean
+.PHONY: help demo test test-device test-trainer test-tflite lint bench soak soak-models soak-line soak-belts setup setup-trainer model arm64 service-test picamera clean
 
 help:  ## show what can be made
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -55,6 +55,9 @@ soak-line: $(DEV)  ## 70,000 parts past the reject gate, then five minutes of to
 
 soak-belts: $(DEV)  ## follow 10,000 simulated parts in every scenario, on belts drawn anew (half an hour)
 	.venv/bin/python -m tests.soak.belts --parts 10000
+
+soak-models: $(DEV)  ## let two models change places 200 times under 20 parts a second (two minutes)
+	.venv/bin/python -m tests.soak.swaps --swaps 200
 
 # The key that signs the demo model is made for it and thrown away: nothing else can ever be signed with it.
 model: $(TRAINER) $(DEVICE)  ## train the demo model anew, sign it and put it on the shelf

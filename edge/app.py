@@ -24,6 +24,7 @@ from edge import __version__
 from edge.assembly import build_speaker, live_encoder
 from edge.belt.witness import UNSEEN
 from edge.capture import Capture
+from edge.classify import LiveMap
 from edge.config import ClipSource, Config, PicameraSource
 from edge.crew import Crew
 from edge.delivery import Decided, Delivery
@@ -103,6 +104,7 @@ class Daemon:
             self.haste = Haste(
                 config.model.hurry_s, config.model.deadline_s, eject_s=lambda part: self.machine.eject_s(part)
             )
+            self.map = LiveMap(config.model.runtime)
             self.models = self._models(config, base)
             self.publisher = self._publisher(config)
             self.sparkplug = self._sparkplug(config, base)
@@ -111,9 +113,8 @@ class Daemon:
                 undo.callback(self.server.close)
             self.machine = self._machine(config)
             undo.callback(self.machine.close)
-            self.archive = (
-                ImageArchive(config.archive, base / config.archive.folder) if config.archive.enabled else None
-            )
+            folder = base / config.archive.folder
+            self.archive = ImageArchive(config.archive, folder, self.map.of) if config.archive.enabled else None
             self.line = self._observed_line()
             undo.pop_all()
         self._observe_outbox()
@@ -195,6 +196,7 @@ class Daemon:
         for tell in (self.metrics.model, self.board.model):
             tell(name=manifest.name, version=manifest.version, hash8=engine.bundle.hash8, backend=backend)
         self.board.golden(True)
+        self.map.judges(engine.bundle)
 
     def _observed_line(self) -> Line:
         """The line with a stopwatch at each seam and the board looking on."""

@@ -181,7 +181,7 @@ class Models:
             return self._engine(self._shelf.current())
         except BundleError as error:
             try:
-                engine = self._engine(self._shelf.before_current())
+                engine = self._engine(self._flasher.earlier())
             except BundleError:
                 raise error from None
             log.error("%s; the model before it judges instead: %s", error, engine.slot)
