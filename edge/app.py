@@ -101,6 +101,9 @@ class Daemon:
                 on_damage=lambda detail: self._damages.put(detail),
             )
             undo.callback(self.journal.close)
+            self.server = self._server(config, registry)
+            if self.server is not None:
+                undo.callback(self.server.close)
             self.haste = Haste(
                 config.model.hurry_s, config.model.deadline_s, eject_s=lambda part: self.machine.eject_s(part)
             )
@@ -108,9 +111,6 @@ class Daemon:
             self.models = self._models(config, base)
             self.publisher = self._publisher(config)
             self.sparkplug = self._sparkplug(config, base)
-            self.server = self._server(config, registry)
-            if self.server is not None:
-                undo.callback(self.server.close)
             self.machine = self._machine(config)
             undo.callback(self.machine.close)
             folder = base / config.archive.folder
