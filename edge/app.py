@@ -9,9 +9,11 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
+from math import inf
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, current_thread, main_thread
@@ -99,6 +101,9 @@ class Daemon:
                 on_damage=lambda detail: self._damages.put(detail),
             )
             undo.callback(self.journal.close)
+            self.server = self._server(config, registry)
+            if self.server is not None:
+                undo.callback(self.server.close)
             self.haste = Haste(
                 config.model.hurry_s, config.model.deadline_s, eject_s=lambda part: self.machine.eject_s(part)
             )
@@ -106,9 +111,6 @@ class Daemon:
             self.models = self._models(config, base)
             self.publisher = self._publisher(config)
             self.sparkplug = self._sparkplug(config, base)
-            self.server = self._server(config, registry)
-            if self.server is not None:
-                undo.callback(self.server.close)
             self.machine = self._machine(config)
             undo.callback(self.machine.close)
             folder = base / config.archive.folder
@@ -116,6 +118,7 @@ class Daemon:
             self.line = self._observed_line()
             undo.pop_all()
         self._observe_outbox()
+        self._patient = patient or isinstance(config.source.chosen, ClipSource)
         frames = self.metrics.frames(config.station.station)
         self._capture = Capture(
             lambda: self.machine.opened(self._open_frames()),
@@ -123,7 +126,7 @@ class Daemon:
             on_up=self._camera_changed,
             on_frame=lambda _: frames.inc(),
             on_drop=self._dropped,
-            patient=patient or isinstance(config.source.chosen, ClipSource),
+            patient=self._patient,
         )
         self._delivery = Delivery(
             self.journal,
@@ -132,6 +135,7 @@ class Daemon:
             on_journal=self._journal_changed,
             on_given=lambda verdict: self._work_gate(verdict, committed=False),
             on_idle=self._tidy,
+            commits_per_s=config.journal.commits_per_s,
         )
 
     def run(self, notifier: Notifier) -> int:
@@ -263,22 +267,42 @@ class Daemon:
             signal.signal(each, lambda *_: self._crew.stopping.set())
 
     def _inspect(self) -> None:
-        """The inspecting thread: every frame that is not dropped, in order."""
-        line = self.line
+        """The inspecting thread: every frame that is not dropped, in order, and the parts that it settled.
+
+        With more to judge than time, a newer frame does not wait until all parts are judged: the tracker, which would
+        lose parts without it, and the model then have half of the time each. A source that can wait does so instead.
+        """
+        waiting: deque[Iterator[Verdict]] = deque()
         try:
-            while not self._mailbox.ended:
-                frame = self._mailbox.take(1.0)
-                if frame is None:
-                    continue
-                verdicts = line.inspect(frame)
-                self.machine.looked(frame)
-                self.board.frame(frame, line.tracker.outlines, line.entered)
-                self.metrics.entered(line.entered)
-                for verdict in verdicts:
-                    self._delivery.give(self._decided(verdict))
-                self._inspected += 1
+            while waiting or not self._mailbox.ended:
+                frame = self._mailbox.take(0.0 if waiting else 1.0)
+                began_s = time.monotonic()
+                if frame is not None:
+                    waiting.append(self._looked_at(frame))
+                looked_s = time.monotonic()
+                self._judge(waiting, until_s=inf if self._patient else looked_s + (looked_s - began_s))
         finally:
             self._delivery.close()
+
+    def _looked_at(self, frame: Frame) -> Iterator[Verdict]:
+        """Settle the parts of a frame; their verdicts fall as they are taken."""
+        verdicts = self.line.inspect(frame)
+        self.machine.looked(frame)
+        self.board.frame(frame, self.line.tracker.outlines, self.line.entered)
+        self.metrics.entered(self.line.entered)
+        self._inspected += 1
+        return verdicts
+
+    def _judge(self, waiting: deque[Iterator[Verdict]], until_s: float) -> None:
+        """Judge what waits, oldest first: at least one part, and no more when the time has come."""
+        while waiting:
+            verdict = next(waiting[0], None)
+            if verdict is None:
+                waiting.popleft()
+                continue
+            self._delivery.give(self._decided(verdict))
+            if time.monotonic() >= until_s:
+                return
 
     def _decided(self, verdict: Verdict) -> Decided:
         forecast = self.machine.forecast(verdict)

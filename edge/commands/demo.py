@@ -99,7 +99,8 @@ def _said(verdict: Verdict, record: Record) -> str:
     if sys.stdout.isatty():
         word = f"{COLORS[verdict.decision.value]}{word}\033[0m"
     why = verdict.reason or verdict.label
-    return f"part {record.sequence:5}  {word} {why:24} defect probability {verdict.score:.3f}, {verdict.views} views"
+    views = f"{verdict.views} view{'' if verdict.views == 1 else 's'}"
+    return f"part {record.sequence:5}  {word} {why:24} defect probability {verdict.score:.3f}, {views}"
 
 
 def _summed_up(daemon: Daemon, simulator: Simulator, verdicts: list[Verdict], listener: Listener) -> int:
