@@ -214,6 +214,8 @@ class Rival:
 
     name: str
     open: Callable[[Belt, TfliteClassifier], Peer]
+    slow: bool = False
+    """Only tried on the real clips: it takes longer than all others together."""
 
 
 RIVALS = (
@@ -229,7 +231,7 @@ RIVALS = (
         name="MOG2 + norfair, classify every frame",
         open=lambda belt, model: Tracked(belt, model, by_norfair(belt), half=False, each=True),
     ),
-    Rival(name="MIL on one object, classify every frame", open=Picked),
+    Rival(name="MIL on one object, classify every frame", open=Picked, slow=True),
 )
 
 

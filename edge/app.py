@@ -9,8 +9,11 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
+from math import inf
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, current_thread, main_thread
@@ -18,20 +21,21 @@ from threading import Event, current_thread, main_thread
 from prometheus_client import CollectorRegistry
 
 from edge import __version__
-from edge.assembly import build_classifier, build_judge, build_speaker, live_encoder, open_bundle
+from edge.assembly import build_speaker, live_encoder
 from edge.belt.witness import UNSEEN
-from edge.bundle import Bundle
 from edge.capture import Capture
+from edge.classify import LiveMap
 from edge.config import ClipSource, Config, PicameraSource
 from edge.crew import Crew
 from edge.delivery import Decided, Delivery
-from edge.domain import Decision, Frame, Part, Source, Verdict
+from edge.domain import Classifier, Decision, Frame, Part, Source, Verdict
 from edge.haste import Haste
 from edge.line import Line
 from edge.machine import Machine
 from edge.mailbox import Mailbox
 from edge.message import Record, Speaker, iso
 from edge.metrics import Metrics
+from edge.models import Engine, Models, Outside
 from edge.notify import Notifier
 from edge.page import About, PageServer, StatusBoard, open_server
 from edge.sinks.archive import ImageArchive
@@ -76,8 +80,7 @@ class Daemon:
         self._config = config
         self._open_frames = open_frames or (lambda: open_source(config.source.chosen))
         self._on_verdict = on_verdict
-        bundle = open_bundle(config.model, base)
-        speaker = build_speaker(config, bundle, config.source.chosen)
+        speaker = build_speaker(config, config.source.chosen)
         registry = CollectorRegistry()
         self.metrics = Metrics(registry)
         self.board = StatusBoard(_about(config, speaker))
@@ -98,19 +101,24 @@ class Daemon:
                 on_damage=lambda detail: self._damages.put(detail),
             )
             undo.callback(self.journal.close)
-            self.publisher = self._publisher(config)
-            self.sparkplug = self._sparkplug(config, base)
             self.server = self._server(config, registry)
             if self.server is not None:
                 undo.callback(self.server.close)
+            self.haste = Haste(
+                config.model.hurry_s, config.model.deadline_s, eject_s=lambda part: self.machine.eject_s(part)
+            )
+            self.map = LiveMap(config.model.runtime)
+            self.models = self._models(config, base)
+            self.publisher = self._publisher(config)
+            self.sparkplug = self._sparkplug(config, base)
             self.machine = self._machine(config)
             undo.callback(self.machine.close)
-            self.archive = (
-                ImageArchive(config.archive, base / config.archive.folder) if config.archive.enabled else None
-            )
-            self.line = self._observed_line(bundle)
+            folder = base / config.archive.folder
+            self.archive = ImageArchive(config.archive, folder, self.map.of) if config.archive.enabled else None
+            self.line = self._observed_line()
             undo.pop_all()
         self._observe_outbox()
+        self._patient = patient or isinstance(config.source.chosen, ClipSource)
         frames = self.metrics.frames(config.station.station)
         self._capture = Capture(
             lambda: self.machine.opened(self._open_frames()),
@@ -118,7 +126,7 @@ class Daemon:
             on_up=self._camera_changed,
             on_frame=lambda _: frames.inc(),
             on_drop=self._dropped,
-            patient=patient or isinstance(config.source.chosen, ClipSource),
+            patient=self._patient,
         )
         self._delivery = Delivery(
             self.journal,
@@ -127,6 +135,7 @@ class Daemon:
             on_journal=self._journal_changed,
             on_given=lambda verdict: self._work_gate(verdict, committed=False),
             on_idle=self._tidy,
+            commits_per_s=config.journal.commits_per_s,
         )
 
     def run(self, notifier: Notifier) -> int:
@@ -152,27 +161,53 @@ class Daemon:
             crew.start("archive", lambda: archive.run(self._leaving))
         if self.machine.reject is not None:
             crew.start("reject", lambda: self.machine.run(self._leaving))
+        crew.start("models", lambda: self.models.run(self._leaving))
+        crew.start("shadow", lambda: self.models.shadow_jobs(self._leaving))
+        if self.models.commands:
+            crew.start("flash", lambda: self.models.flash_jobs(self._leaving))
         crew.start("inspect", self._inspect)
         crew.start("capture", lambda: self._capture.run(crew.stopping))
         self._watch(notifier)
         return self._stop(notifier)
 
-    def _observed_line(self, bundle: Bundle) -> Line:
-        """The line with a stopwatch at each seam and the board looking on."""
-        config, metrics, manifest = self._config, self.metrics, bundle.manifest
-        classifier = build_classifier(config.model, bundle)
-        named = {"name": manifest.name, "version": manifest.version, "hash8": bundle.hash8}
-        metrics.declare_labels(manifest.labels)
-        metrics.model(**named, backend=classifier.backend)
-        metrics.build(__version__)
-        self.board.model(**named, backend=classifier.backend)
-        self.board.golden(True)
-        haste = Haste(config.model.hurry_s, config.model.deadline_s, eject_s=self.machine.eject_s)
-        timed = TimedClassifier(
-            classifier, metrics.inference(bundle.slot, classifier.backend), metrics.stage("classify"), haste.took
+    def _models(self, config: Config, base: Path) -> Models:
+        """Whatever judges, with a stopwatch around it."""
+        models = Models(
+            config,
+            base,
+            Outside(
+                dress=self._timed,
+                live=self._judged_by,
+                event=lambda document: self._say(**document),
+                swapped=lambda result: self.metrics.model_swaps(result).inc(),
+            ),
         )
-        tracker = self.machine.followed(TimedTracker(open_tracker(config.tracking), metrics.stage("track")))
-        return Line(tracker, timed, build_judge(bundle), self._seen, budget=haste, witness=self.machine.witness)
+        for each in ("brightness", "contrast", "evidence"):
+            self.metrics.drift_score.set_function(partial(lambda name: models.drift.score(name), each), each)
+        return models
+
+    def _timed(self, engine: Engine, classifier: Classifier) -> Classifier:
+        per_view = self.metrics.inference(engine.slot, engine.classifier.backend)
+        return TimedClassifier(classifier, per_view, self.metrics.stage("classify"), self.haste.took)
+
+    def _judged_by(self, engine: Engine) -> None:
+        """From now on this model judges."""
+        manifest, backend = engine.bundle.manifest, engine.classifier.backend
+        self.metrics.declare_labels(manifest.labels)
+        for tell in (self.metrics.model, self.board.model):
+            tell(name=manifest.name, version=manifest.version, hash8=engine.bundle.hash8, backend=backend)
+        self.board.golden(True)
+        self.map.judges(engine.bundle)
+
+    def _observed_line(self) -> Line:
+        """The line with a stopwatch at each seam and the board looking on."""
+        self.metrics.build(__version__)
+        tracker = self.machine.followed(TimedTracker(open_tracker(self._config.tracking), self.metrics.stage("track")))
+        return self.models.line(
+            lambda classifier, judge: Line(
+                tracker, classifier, judge, self._seen, budget=self.haste, witness=self.machine.witness
+            )
+        )
 
     def _seen(self, part: Part) -> None:
         self.board.seen(part)
@@ -185,7 +220,9 @@ class Daemon:
     def _publisher(self, config: Config) -> MqttPublisher | None:
         if not config.mqtt.enabled:
             return None
-        publisher = MqttPublisher(config.mqtt, config.station, self.journal, self._broker_changed)
+        publisher = MqttPublisher(
+            config.mqtt, config.station, self.journal, self._broker_changed, commands=self.models.commands
+        )
         if config.home_assistant.enabled:
             prefix = topic_prefix(config.mqtt.prefix, config.station)
             publisher.say_letter(announcement(config.home_assistant, config.station, prefix, __version__))
@@ -230,22 +267,42 @@ class Daemon:
             signal.signal(each, lambda *_: self._crew.stopping.set())
 
     def _inspect(self) -> None:
-        """The inspecting thread: every frame that is not dropped, in order."""
-        line = self.line
+        """The inspecting thread: every frame that is not dropped, in order, and the parts that it settled.
+
+        With more to judge than time, a newer frame does not wait until all parts are judged: the tracker, which would
+        lose parts without it, and the model then have half of the time each. A source that can wait does so instead.
+        """
+        waiting: deque[Iterator[Verdict]] = deque()
         try:
-            while not self._mailbox.ended:
-                frame = self._mailbox.take(1.0)
-                if frame is None:
-                    continue
-                verdicts = line.inspect(frame)
-                self.machine.looked(frame)
-                self.board.frame(frame, line.tracker.outlines, line.entered)
-                self.metrics.entered(line.entered)
-                for verdict in verdicts:
-                    self._delivery.give(self._decided(verdict))
-                self._inspected += 1
+            while waiting or not self._mailbox.ended:
+                frame = self._mailbox.take(0.0 if waiting else 1.0)
+                began_s = time.monotonic()
+                if frame is not None:
+                    waiting.append(self._looked_at(frame))
+                looked_s = time.monotonic()
+                self._judge(waiting, until_s=inf if self._patient else looked_s + (looked_s - began_s))
         finally:
             self._delivery.close()
+
+    def _looked_at(self, frame: Frame) -> Iterator[Verdict]:
+        """Settle the parts of a frame; their verdicts fall as they are taken."""
+        verdicts = self.line.inspect(frame)
+        self.machine.looked(frame)
+        self.board.frame(frame, self.line.tracker.outlines, self.line.entered)
+        self.metrics.entered(self.line.entered)
+        self._inspected += 1
+        return verdicts
+
+    def _judge(self, waiting: deque[Iterator[Verdict]], until_s: float) -> None:
+        """Judge what waits, oldest first: at least one part, and no more when the time has come."""
+        while waiting:
+            verdict = next(waiting[0], None)
+            if verdict is None:
+                waiting.popleft()
+                continue
+            self._delivery.give(self._decided(verdict))
+            if time.monotonic() >= until_s:
+                return
 
     def _decided(self, verdict: Verdict) -> Decided:
         forecast = self.machine.forecast(verdict)
@@ -269,6 +326,7 @@ class Daemon:
         self._work_gate(verdict, committed=True)
         if self.archive is not None:
             self.archive.committed(verdict, record)
+        self.models.decided(verdict)
         latency_s = decided.steady_s - verdict.captured_at_s
         if self.publisher is not None:
             self.publisher.wake()

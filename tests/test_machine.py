@@ -145,7 +145,7 @@ def test_whom_only_the_eye_saw_goes_to_review_on_a_belt_that_stops(distance_px: 
     tracker = Blind(open_tracker(config.Tracking()), hidden={5, 9})
     judge = Judge(labels=("bad", "ok"), good=frozenset({"ok"}), pass_steps=0, reject_steps=1, log_odds_per_step=0.1)
     line = Line(FollowedTracker(tracker, belt), NoModel(), judge, witness=eye)
-    line.classifier = ReviewAll()
+    line.change(ReviewAll(), judge)
     coming = [
         (placement.along_px + WIDTH_PX / 2 + distance_px - 30, placement.along_px + WIDTH_PX / 2 + distance_px + 30)
         for placement in simulator.story()

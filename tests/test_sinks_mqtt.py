@@ -31,8 +31,7 @@ from edge.sinks.mqtt import MqttPublisher
 
 STATION = config.Station(site="plant1", line="line3", station="cam1")
 SPEAKER = Speaker(
-    site="plant1", line="line3", station="cam1", recipe="casting-60mm",
-    model_name="casting", model_version="2026.11.24", model_hash8="3fa91c07", simulated=False,
+    site="plant1", line="line3", station="cam1", recipe="casting-60mm", simulated=False,
 )  # fmt: skip
 
 pytestmark = needs_mosquitto

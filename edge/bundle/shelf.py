@@ -128,12 +128,6 @@ class Shelf:
             raise BundleError(f"{self.root / 'previous'}: there is no earlier model to go back to; {what}")
         return Bundle.open(previous)
 
-    def rollback(self) -> Bundle:
-        """Make `previous` live again, verified first; the two change places. Raises `BundleError`."""
-        bundle = self.before_current()
-        self.make_live(bundle.folder)
-        return bundle
-
     def retain(self, keep: int) -> list[str]:
         """Remove the oldest slots but `keep`, never one that a link points at; their names."""
         linked = {self.linked(each) for each in ("current", "previous", "shadow")}

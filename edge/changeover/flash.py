@@ -75,10 +75,25 @@ class Flasher:
     def rollback(self, *, by: str = "", why: str = "") -> Bundle:
         """Make the previous model live again; raises `BundleError`."""
         with self.shelf.locked():
-            bundle = self.shelf.before_current()
+            bundle = self.earlier()
             self.trust.check(bundle)
             self._make_live(bundle, "rollback", by, why)
         return bundle
+
+    def earlier(self) -> Bundle:
+        """What was live before, verified; raises `BundleError`.
+
+        Two links cannot change at once: when the power failed between them, the history knows better.
+        """
+        try:
+            return self.shelf.before_current()
+        except BundleError:
+            current = self.shelf.linked("current")
+            for name in self.history.lived():
+                slot = self.shelf.root / name
+                if slot.is_dir() and slot.resolve() != current:
+                    return Bundle.open(slot)
+            raise
 
     def examine(self, folder: Path) -> tuple[Bundle, Signer, Trial]:
         """Every check but the version's; nothing changes. Raises `BundleError`."""
@@ -109,9 +124,10 @@ class Flasher:
             yield self.examine(folder)[0]
 
     def _make_live(self, bundle: Bundle, how: str, by: str, why: str = "") -> None:
-        self.shelf.make_live(bundle.folder)
+        """The history is told first: a daemon that sees the link finds there how it came to be."""
         said = {"by": by, "why": why}
         self.history.add("live", bundle.slot, how=how, **{key: value for key, value in said.items() if value})
+        self.shelf.make_live(bundle.folder)
 
     def _retain(self) -> None:
         for name in self.shelf.retain(self._config.model.keep):

@@ -47,13 +47,15 @@ class History:
         self.path: Path = shelf.root / "history.jsonl"
 
     def add(self, event: str, slot: str, **more: Any) -> None:
-        """Note an event; raises `OSError`."""
+        """Note an event; raises `OSError`. What became live is synced: a rollback may have to go by it."""
         document = {"at": round(time.time(), 3), "event": event, "slot": slot, **more}
         line = json.dumps(document, ensure_ascii=False, separators=(",", ":")) + "\n"
         self._shorten()
         handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
             os.write(handle, line.encode())
+            if event == "live":
+                os.fsync(handle)
         finally:
             os.close(handle)
         self._shelf.entrust(self.path)
@@ -72,15 +74,19 @@ class History:
             if isinstance(document, dict) and {"at", "event", "slot"} <= set(document):
                 yield document
 
-    def tally(self, slot: str) -> Tally:
-        """What a model did here in all."""
+    def tally(self, slot: str, newest: int = 0) -> Tally:
+        """What a model did here in all, or with (at least) its `newest` parts."""
         total = Tally()
         names = {each.name for each in fields(Tally)}
-        for event in self.events():
-            if event["event"] == "ran" and event["slot"] == slot:
-                counts = {key: value for key, value in event.items() if key in names and _is_count(value)}
-                total.add(Tally(**counts))
+        for event in reversed([each for each in self.events() if each["event"] == "ran" and each["slot"] == slot]):
+            total.add(Tally(**{key: value for key, value in event.items() if key in names and _is_count(value)}))
+            if newest and total.parts >= newest:
+                break
         return total
+
+    def lived(self) -> list[str]:
+        """Every model that was ever made live, the latest first, each once."""
+        return list(dict.fromkeys(each["slot"] for each in reversed(list(self.events())) if each["event"] == "live"))
 
     def live_since(self, slot: str) -> float | None:
         """When it last became live, seconds since 1970; None when that is not known."""

@@ -27,13 +27,8 @@ class TfliteClassifier:
     def __init__(self, bundle: Bundle, runtime: str = "auto", threads: int = 1) -> None:
         """Load the network and hold it against its manifest; raises `BundleError`."""
         manifest = bundle.manifest
-        self.backend, make = _interpreter(runtime)
+        self.backend, self._interpreter = loaded(bundle, runtime, threads)
         self._spec = manifest.input
-        try:
-            self._interpreter = make(model_path=str(bundle.model), num_threads=threads)
-            self._interpreter.allocate_tensors()
-        except (ValueError, RuntimeError, MemoryError) as error:
-            raise BundleError(f"{bundle.model}: {_why_refused(error, self.backend)}") from None
         self._input = self._checked_input(bundle)
         self._output = self._checked_output(bundle)
         self._labels = len(manifest.labels)
@@ -90,6 +85,17 @@ def installed_runtimes() -> dict[str, str]:
         for name, (package, distribution) in RUNTIMES.items()
         if importlib.util.find_spec(package) is not None
     }
+
+
+def loaded(bundle: Bundle, runtime: str, threads: int) -> tuple[str, Any]:
+    """The runtime's name and an interpreter that holds the bundle's network; raises `BundleError`."""
+    backend, make = _interpreter(runtime)
+    try:
+        interpreter = make(model_path=str(bundle.model), num_threads=threads)
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError, MemoryError) as error:
+        raise BundleError(f"{bundle.model}: {_why_refused(error, backend)}") from None
+    return backend, interpreter
 
 
 def _interpreter(runtime: str) -> tuple[str, Callable[..., Any]]:

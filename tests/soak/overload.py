@@ -11,13 +11,13 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from threading import Event, Thread
 from typing import Any
 
-from edge import app, config, truth
+from edge import app, config, models, truth
 from edge.domain import Decision, Frame, Image, Scores, Verdict
 from edge.line import NO_TIME
 from edge.message import Record
@@ -30,8 +30,8 @@ VIEW_S = 0.025
 DEADLINE_S = 0.5
 SLACK_S = 0.02
 """From the last look at the clock to the moment that the verdict says."""
-LEARNING_S = 3.0
-"""What passes while the tracker learns the belt is judged later than anything else."""
+LEARNING_S = 5.0
+"""What passes while the tracker learns the belt is judged later than anything else, and frames of it are missing."""
 
 
 class SlowModel:
@@ -79,6 +79,7 @@ class Outcome:
     verdicts: list[tuple[Verdict, float, float]]
     """Each with its latency and the moment of its capture since the start."""
     compared: truth.Comparison
+    """After the belt was learned."""
     skipped: int
     """Frames that the simulated camera itself had no processor for."""
     dropped: int
@@ -94,7 +95,7 @@ class Outcome:
 
     def latencies_s(self, first: float, last: float) -> list[float]:
         """Of the verdicts from one share of the time to another, learning aside."""
-        steady = [each for each in self.verdicts if each[2] > LEARNING_S]
+        steady = [each for each in self.verdicts if each[2] > LEARNING_S]  # in order of decision
         return sorted(took_s for _, took_s, _ in steady[int(first * len(steady)) : int(last * len(steady))])
 
     def __str__(self) -> str:
@@ -108,7 +109,8 @@ class Outcome:
         return (
             f"{self.settled} parts settled, {len(self.verdicts)} verdicts, {len(self.late)} after the deadline, "
             f"{no_time} reviewed for want of time; {told}; views {dict(sorted(views.items()))}; {self.dropped} frames "
-            f"dropped, {self.skipped} skipped; missed {self.compared.missed}, duplicates {self.compared.duplicates}; "
+            f"dropped, {self.skipped} skipped; of {self.compared.parts} parts missed {self.compared.missed}, "
+            f"duplicates {self.compared.duplicates}, phantoms {self.compared.phantom}; "
             f"at most {self.deepest} verdicts waited; memory {self.grown_bytes / 1e6:+.1f} MB"
         )
 
@@ -138,12 +140,12 @@ def run(folder: Path, seconds: float, *, shedding: bool = True, seed: int = 1, v
         source=config.Sources(simulator=belt), mqtt=config.Mqtt(enabled=False), http=config.Http(enabled=False),
         model=config.Model(deadline_s=DEADLINE_S), journal=config.Journal(path=str(folder / "journal.sqlite")),
     )  # fmt: skip
-    original = app.build_classifier
-    app.build_classifier = lambda *given: SlowModel(original(*given), view_s)  # type: ignore[assignment,return-value]
+    original = models.build_classifier
+    models.build_classifier = lambda *given: SlowModel(original(*given), view_s)  # type: ignore[assignment,return-value]
     try:
         daemon = app.Daemon(settings, ROOT, open_frames=lambda: camera, on_verdict=heard)
     finally:
-        app.build_classifier = original
+        models.build_classifier = original
     if not shedding:
         daemon.line.budget = None
     deepest, sizes, done = [0], [], Event()
@@ -163,12 +165,19 @@ def run(folder: Path, seconds: float, *, shedding: bool = True, seed: int = 1, v
     return Outcome(
         settled=daemon.line._settled,
         verdicts=verdicts,
-        compared=truth.compare([each for each, _, _ in verdicts], camera.simulator.truth()),
+        compared=_compared([each for each, _, _ in verdicts], camera.simulator.truth(), began_s + LEARNING_S),
         skipped=camera.skipped,
         dropped=daemon.board.snapshot()["camera"]["dropped"].get("overload", 0),
         deepest=deepest[0],
         grown_bytes=round(median(sizes[2 * third :]) - median(sizes[third : 2 * third])),
     )
+
+
+def _compared(verdicts: list[Verdict], true: truth.Truth, from_s: float) -> truth.Comparison:
+    """Verdicts and parts that crossed after a moment."""
+    late = tuple(part for part in true.parts or () if part.crossed_at_s > from_s)
+    judged = [each for each in verdicts if each.captured_at_s > from_s]
+    return truth.compare(judged, replace(true, count=len(late), parts=late))
 
 
 def main() -> None:
