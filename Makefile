@@ -30,7 +30,7 @@ test-device: $(DEV)
 	.venv/bin/python -m pytest tests --ignore tests/trainer
 
 test-tflite: $(TFLITE)
-	@if [ -x .venv-tflite/bin/python ]; then .venv-tflite/bin/python -m pytest tests/test_classify.py tests/test_bundle.py; \
+	@if [ -x .venv-tflite/bin/python ]; then .venv-tflite/bin/python -m pytest tests/test_classify.py tests/test_bundle.py tests/test_signature.py; \
 	 else cat $(TFLITE); fi
 
 test-trainer: $(TRAINER)

@@ -135,6 +135,7 @@ class Daemon:
             on_journal=self._journal_changed,
             on_given=lambda verdict: self._work_gate(verdict, committed=False),
             on_idle=self._tidy,
+            commits_per_s=config.journal.commits_per_s,
         )
 
     def run(self, notifier: Notifier) -> int:

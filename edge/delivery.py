@@ -25,10 +25,6 @@ PATIENCE_S = 1.0
 """A commit that takes longer counts as failed: nobody can say whether the disk will ever answer."""
 IDLE_S = 10.0
 """So often `on_idle` is called while no verdict waits."""
-COMMITS_PER_S = 30.0
-COMMITS_AT_ONCE = 30
-"""Each commit writes whole pages, whatever it holds. So many may come at once and so many per second for ever; verdicts
-that fall faster share them, which bounds what a line can write to an SD card."""
 UNKEPT = "the journal could not write"
 
 
@@ -70,17 +66,29 @@ def unkept(verdict: Verdict) -> Verdict:
 
 @dataclass(slots=True)
 class Allowance:
-    """How many commits may be made now; grows with time."""
+    """How many commits may be made now: as many at once as in a second for ever.
 
-    _left: float = field(default_factory=lambda: float(COMMITS_AT_ONCE))
+    Each commit writes whole pages, whatever it holds; verdicts that fall faster share them, which bounds what a line
+    can write to an SD card.
+    """
+
+    per_s: float
+    _left: float = field(init=False)
     _at_s: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self._left = self._most
+
+    @property
+    def _most(self) -> float:
+        return max(1.0, self.per_s)
 
     def wait_s(self) -> float:
         """Seconds until the next may be made."""
         now_s = time.monotonic()
-        self._left = min(COMMITS_AT_ONCE, self._left + (now_s - self._at_s) * COMMITS_PER_S)
+        self._left = min(self._most, self._left + (now_s - self._at_s) * self.per_s)
         self._at_s = now_s
-        return max(0.0, (1 - self._left) / COMMITS_PER_S)
+        return max(0.0, (1 - self._left) / self.per_s)
 
     def spend(self) -> None:
         """One is made."""
@@ -106,6 +114,7 @@ class Delivery:
         on_journal: Callable[[str], None],
         on_given: Callable[[Verdict], None] = lambda _: None,
         on_idle: Callable[[], None] = lambda: None,
+        commits_per_s: float = 50.0,
     ) -> None:
         self._journal = journal
         self._encode = encode
@@ -118,7 +127,7 @@ class Delivery:
         self._failing = self._closed = False
         self._began_s: float | None = None
         self._idle_at_s = time.monotonic() + IDLE_S
-        self._commits = Allowance()
+        self._commits = Allowance(commits_per_s)
         self.aborted = Event()
 
     def give(self, decided: Decided) -> Verdict:

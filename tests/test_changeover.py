@@ -167,6 +167,33 @@ def test_a_model_that_does_worse_is_taken_back_by_itself(
     assert 20 <= count < 60, "it was noticed soon"
 
 
+def test_a_candidate_shadows_the_live_model_and_is_promoted(tmp_path: Path, shelf: Path, shipped: Path) -> None:
+    config = settings(tmp_path, shelf)
+    strict = other(tmp_path, shipped, limits={"pass": -200, "reject": -199})
+    with daemon(config) as process:
+        until(lambda: status(config)["parts"]["decided"] >= 1, "a verdict")
+        code, told = models(config, "shadow", str(strict))
+        assert code == 0, told
+        summary = tmp_path / "shadow"
+        until(lambda: [json.loads(each.read_text()) for each in summary.glob("*/summary.json")
+                       if json.loads(each.read_text())["disagreements"] >= 2], "two disagreements")  # fmt: skip
+        assert status(config)["model"]["version"] == "1.0", "it has no say"
+        code, told = models(config, "compare", "--out", str(tmp_path / "report.html"))
+        assert code == 0, told
+        assert "live / candidate" in told
+        code, told = models(config, "promote")
+        assert code == 0, told
+        until(lambda: status(config)["model"]["version"] == "2.0", "the candidate at work")
+        process.terminate()
+        code, told = ended(process)
+    assert code == 0
+    assert (tmp_path / "report.html").read_text().count("<figure>") >= 2
+    assert not (shelf / "shadow").is_symlink()
+    verdicts = judged(tmp_path)
+    assert {each["model"]["version"] for each in verdicts} <= {"1.0", "2.0"}
+    assert "pass" in {each["decision"] for each in verdicts if each["model"]["version"] == "1.0"}
+
+
 def test_a_flash_over_mqtt_takes_what_lies_in_one_place_and_nothing_else(
     tmp_path: Path, shelf: Path, shipped: Path, broker: DemoBroker
 ) -> None:

@@ -62,7 +62,7 @@ def decided(number: int, decision: Decision = Decision.PASS) -> Decided:
 class Delivered:
     """A delivery in a thread of its own, with what it told others."""
 
-    def __init__(self, disk: Disk) -> None:
+    def __init__(self, disk: Disk, commits_per_s: float = 50.0) -> None:
         self.disk = disk
         self.told: list[tuple[int, int]] = []
         self.became: list[tuple[Decision, str]] = []
@@ -75,6 +75,7 @@ class Delivered:
             on_journal=self.journal.append,
             on_given=lambda verdict: self.given.append((verdict.number, verdict.decision)),
             on_idle=lambda: self.disk.tidy(),
+            commits_per_s=commits_per_s,
         )
         self.error: Exception | None = None
         self.thread = threading.Thread(target=self._run)
@@ -255,11 +256,9 @@ def test_a_disk_that_fails_between_verdicts_is_noticed_and_so_is_its_return(monk
     running.thread.join(5)
 
 
-def test_however_fast_verdicts_fall_commits_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delivery, "COMMITS_AT_ONCE", 5)
-    monkeypatch.setattr(delivery, "COMMITS_PER_S", 10.0)
+def test_however_fast_verdicts_fall_commits_are_bounded() -> None:
     disk = Disk()
-    running = Delivered(disk)
+    running = Delivered(disk, commits_per_s=10.0)
     began_s = time.monotonic()
     for number in range(500):
         running.delivery.give(decided(number))
@@ -268,4 +267,4 @@ def test_however_fast_verdicts_fall_commits_are_bounded(monkeypatch: pytest.Monk
     running.thread.join(5)
     took_s = time.monotonic() - began_s
     assert len(running.told) == 500
-    assert disk.commits <= 5 + 10 * took_s + 2
+    assert disk.commits <= 10 + 10 * took_s + 2

@@ -57,6 +57,7 @@ def usual(
 
     shown = fit.stack(data, "validation", spec)
     fine = np.array([each.label in good for each in data.of("validation")], dtype=bool)
+    fine = fine if fine.any() else ~fine
     steps = evidence(outputs[f"{CHOSEN}/validation"], columns(labels, good))[fine]
     flat = shown[fine].reshape(int(fine.sum()), -1).astype(np.float64)
     signals = {"brightness": flat.mean(axis=1), "contrast": flat.std(axis=1), "evidence_steps": steps}

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from edge.bundle import InputSpec
 from trainer import card, dataset, gather, leakage, lint, measure, pack, register
-from trainer.augment import Image, contact_sheet, seen
+from trainer.augment import contact_sheet, seen
 from trainer.claims import CHOSEN, rate_text
 from trainer.errors import Refused
 from trainer.limits import columns, evidence, middle
@@ -42,8 +41,8 @@ def divide(run: Run) -> None:
     good = dataset.good_labels(data.labels, run.recipe.good)
     run, data, lost = _registered(run, data)
     if data.grouped_by == "file":
-        found = leakage.pairs(dataset.pixels(data, data.pictures, 1))
-        data = dataset.regrouped(data, leakage.groups(len(data.pictures), found), "near-copies found")
+        found = leakage.pairs(dataset.readable(data.root, each.file, 1) for each in data.pictures)
+        data = dataset.regrouped(data, leakage.parts(len(data.pictures), found), "near-copies found")
     say(f"data: {len(data.pictures)} pictures, {len({p.group for p in data.pictures})} parts (by {data.grouped_by})")
     for file in data.unreadable:
         say(f"  left out, not readable: {file}")
@@ -51,26 +50,27 @@ def divide(run: Run) -> None:
     if run.recipe.split.official and dataset.has_official(data):
         official = dataset.divide_officially(data, good, run.recipe.split, run.recipe.seed)
         _divided(run.part("official"), official)
-    ordered = (*good, *(each for each in data.labels if each not in good))
+    if not good:
+        say("no class is good: the model will tell kinds of defects apart and pass nothing (--good NAME names one)")
+    ordered = (*(good or [dataset.NO_DEFECT]), *(each for each in data.labels if each not in good))
     contradictory = sorted({p.group for p in data.pictures} & _torn(data))
     for group in contradictory:
         say(f"  a person should look: part {group} carries more than one label")
     facts: dict[str, Any] = {"contradictory": contradictory, "leakage": _leaks(data)}
-    facts |= {"labels": ordered, "good": good, "grouped_by": data.grouped_by, "unreadable": data.unreadable}
-    facts["unregistered"] = lost
+    facts |= {"labels": ordered, "good": good or [dataset.NO_DEFECT], "grouped_by": data.grouped_by}
+    facts |= {"unreadable": data.unreadable, "unregistered": lost}
     write_json(run.out / "data.json", {**facts, "fingerprint": data.fingerprint()})
 
 
 def _registered(run: Run, data: dataset.Dataset) -> tuple[Run, dataset.Dataset, list[str]]:
     """The run with the parts' ring in its recipe, where they have one, and the data without pictures that lack it."""
-    pictures = dataset.pixels(data, data.pictures, 1)
-    run = run.settle(register.settled(run.recipe, pictures))
+    order = np.random.default_rng(run.recipe.seed).permutation(len(data.pictures))[: register.ASKED]
+    run = run.settle(register.settled(run.recipe, dataset.pixels(data, [data.pictures[i] for i in order], 1)))
     ring = register.ring_of(run.recipe)
     say(f"registration: {'by a ring' if ring else 'none'}")
     if ring is None:
         return run, data, []
-    kept = [register.registered(each, ring) for each in pictures]
-    lost = [each.file for each, found in zip(data.pictures, kept, strict=True) if not found]
+    lost = [p.file for p in data.pictures if not register.registered(dataset.readable(data.root, p.file, 1), ring)]
     for file in lost:
         say(f"  left out, its ring is not to be found: {file} (on the device such a view counts for nothing)")
     found = tuple(each for each in data.pictures if each.file not in set(lost))
@@ -131,7 +131,7 @@ def measure_all(run: Run) -> None:
     for part in _divisions(run):
         contents = {variant: _content(part, variant) for variant in variants}
         study.division(run.recipe, part, contents, labels, good, metrics)
-        lines = trials.lines(metrics["trials"]) if part.kind == "grouped" else ()
+        lines = trials.lines(metrics["trials"]) if part.kind == "grouped" and "trials" in metrics else ()
         _say_measured(part, metrics[CHOSEN][part.kind], metrics["baselines"][part.kind], lines)
     metrics["leakage"] = read_json(run.out / "data.json")["leakage"]
     folded = protocol.kept(run.recipe, run.part("grouped").pictures(), run.out / "protocol")
@@ -190,23 +190,13 @@ def write_report(run: Run) -> None:
 
 def pack_bundle(run: Run, shelf: Path | None, key: Path | None = None) -> None:
     """The folder for the device, signed when a secret key is given, placed on a shelf when one is named."""
-    from trainer import fit, lesson, quantize, runtime
+    from trainer import fit, golden, quantize, runtime
 
     labels, good = classes_of(run)
     part, spec = run.part("grouped"), fit.input_spec(run.recipe)
-    content, limits, data = _content(part, CHOSEN), part.limits(), part.pictures()
+    content, data = _content(part, CHOSEN), part.pictures()
     _, steps = quantize.check(content)
-    asked = part.outputs()[f"{CHOSEN}/test"]
-    wanted = lesson.classes(data.of("test"), labels)
-    chosen = pack.golden_choice(wanted, evidence(asked, columns(labels, good)))
-    pictures = data.of("test")
-    crops = dataset.pixels(data, [pictures[i] for i in chosen], spec.channels)
-    shown = [seen(each, spec) for each in crops]
-    fast, plain = runtime.Model(content), runtime.Model(content, builtin=True)
-    answers = [np.asarray(fast.raw(each), dtype=np.int8) for each in shown]
-    apart = max(
-        int(np.abs(a.astype(int) - plain.raw(p).astype(int)).max()) for a, p in zip(answers, shown, strict=True)
-    )
+    pictures, tolerance = golden.ask(content, part.outputs()[f"{CHOSEN}/test"], data, labels, good, spec)
     facts = read_json(run.out / "data.json")
     contents = pack.Contents(
         recipe=run.recipe,
@@ -216,11 +206,9 @@ def pack_bundle(run: Run, shelf: Path | None, key: Path | None = None) -> None:
         good=good,
         input=spec,
         output=steps,
-        limits=limits,
-        golden=tuple(
-            (f"{i}.png", p, a) for i, (p, a) in enumerate(zip(_as_taken(crops, shown, spec), answers, strict=True))
-        ),
-        tolerance_steps=min(32, max(8, 3 * apart)),
+        limits=part.limits(),
+        golden=pictures,
+        tolerance_steps=tolerance,
         runtime=runtime.NAME,
         kernels=runtime.KERNELS,
         operations=lint.look(content)["versions"],
@@ -244,13 +232,6 @@ def sign(run: Run, key: Path) -> None:
     if not folders:
         raise Refused(f"{run.out}: holds no bundle yet; pack one: linegate-train pack --out {run.out}")
     say(f"bundle: {folders[-1].parent} {pack.vouch(pack.opened(folders[-1].parent), key)}")
-
-
-def _as_taken(crops: Sequence[Image], shown: Sequence[Image], spec: InputSpec) -> list[Image]:
-    """The golden pictures: as the network is shown them, or whole where the device has to register them first."""
-    if spec.registration is None:
-        return list(shown)
-    return [crop[:, :, ::-1] if crop.ndim == 3 else crop[:, :, None] for crop in crops]
 
 
 def classes_of(run: Run) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -341,6 +322,8 @@ def _centre(model: Any, data: dataset.Dataset, recipe: Recipe, labels: Sequence[
     """
     from trainer import fit
 
+    if not any(each.label in good for each in data.pictures):
+        return
     logits = fit.predict(model, fit.stack(data, "validation", fit.input_spec(recipe)))
     held = measure.fuse(data.of("validation"), evidence(logits, columns(labels, good)), good)
     layer = model.get_layer("good")
@@ -363,6 +346,8 @@ def _say_measured(part: Part, got: dict[str, Any], look_ups: dict[str, Any], tri
         f"  at the limits: escapes {at['escape_rate']['count']}, overkill {at['overkill_rate']['count']}, "
         f"review {at['review_rate']['count']}"
     )
+    if not got["overkill_rate"]["of"]:
+        say(f"  kinds of defects told apart: {100 * got['kinds']['accuracy']:.1f} % of parts")
     for line in trial_lines:
         say(line)
     say("  without seeing defects: " + ", ".join(f"{k} {v['balanced_accuracy']}" for k, v in look_ups.items()))

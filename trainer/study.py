@@ -64,6 +64,8 @@ def division(
     limits = {v: choose(each.steps, each.defective, recipe.costs, steps.scale) for v, each in held.items()}
     write_json(part.folder / "limits.json", dataclasses.asdict(limits[CHOSEN]))
     flags = {v: evidence(outputs[f"{v}/test"], which) > limits[v].cut_steps for v in models}
+    if not any(each.label in good for each in data.pictures):
+        flags = {v: outputs[f"{v}/test"].argmax(axis=1) for v in models}
     for variant, model in models.items():
         metrics[variant][part.kind] = {
             **measure.assess(data.of("test"), outputs[f"{variant}/test"], labels, good, limits[variant]),
@@ -74,19 +76,23 @@ def division(
     known, tested = (shown["train"], data.of("train")), (shown["test"], data.of("test"))
     metrics["baselines"][part.kind] = baselines.measure(known, tested, good, recipe.seed)
     metrics["curves"][part.kind] = graphs(data, outputs[f"{CHOSEN}/test"], limits[CHOSEN], good, which, steps.scale)
-    metrics["reference"][part.kind] = reference.assess(good_part(shown["train"], data, good), *tested, good)
+    some_good = any(each.label in good for each in data.pictures)
+    if some_good:
+        metrics["reference"][part.kind] = reference.assess(good_part(shown["train"], data, good), *tested, good)
     if part.kind == "grouped":
-        _write_difference(part, shown, data, good)
+        if some_good:
+            _write_difference(part, shown, data, good)
         part.edgetpu.unlink(missing_ok=True)
         compiled, metrics["edgetpu_compiler"] = lint.compiled(contents[CHOSEN])
         if compiled is not None:
             part.edgetpu.write_bytes(compiled)
         metrics |= endurance(models[CHOSEN], data, spec, limits[CHOSEN], good, which, recipe.seed)
         metrics |= files(contents, models, shown["test"])
-        judge = trials.Judge(model=models[CHOSEN], spec=spec, good=which)
-        asked = trials.ask(judge, data, good, recipe.seed)
-        said = trials.summary([asked], good, limits[CHOSEN].cut_steps)
-        metrics["trials"] = {"placed_by": asked["placed_by"], **said}
+        if some_good:
+            judge = trials.Judge(model=models[CHOSEN], spec=spec, good=which)
+            asked = trials.ask(judge, data, good, recipe.seed)
+            said = trials.summary([asked], good, limits[CHOSEN].cut_steps)
+            metrics["trials"] = {"placed_by": asked["placed_by"], **said}
 
 
 def of_shown(model: Model, good: NDArray[np.bool_]) -> Callable[[Image], float]:

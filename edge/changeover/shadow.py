@@ -123,6 +123,7 @@ class Shadow:
             counts["disagreements"] += 1
             if counts["disagreements"] <= KEPT:
                 self._keep(look, said)
+                self.save()
 
     def _keep(self, look: Look, said: tuple[Verdict, Verdict]) -> None:
         """The part's best view, and what each of the two models was shown of it, with what they said."""

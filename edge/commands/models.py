@@ -38,6 +38,9 @@ def _add_shadow(actions: Any) -> None:
     shadow = actions.add_parser("shadow", help="let a candidate judge beside the live model; `off` ends it")
     shadow.add_argument("bundle", help="as for flash, or off")
     shadow.set_defaults(run=_shadow)
+    compare = actions.add_parser("compare", help="how a shadowing model's decisions differ from the live one's")
+    compare.add_argument("--out", type=Path, metavar="FILE", help="write the report, with pictures, as one HTML file")
+    compare.set_defaults(run=_compare)
     actions.add_parser("promote", help="make the shadowing model live").set_defaults(run=_promote)
 
 
@@ -98,6 +101,19 @@ def _shadow(args: argparse.Namespace) -> int:
         return 0
     bundle = flasher.shadow(args.bundle)
     print(f"{bundle.slot}: judges beside the live model; see how: linegate models compare")
+    return 0
+
+
+def _compare(args: argparse.Namespace) -> int:
+    from edge.changeover.compare import comparisons
+    from edge.config import load
+
+    newest = comparisons(args.config.resolve().parent / load(args.config).model.shadow_folder)[-1]
+    for line in newest.lines():
+        print(line)
+    if args.out is not None:
+        args.out.write_text(newest.page(), encoding="utf-8")
+        print(f"report: {args.out}")
     return 0
 
 

@@ -169,6 +169,7 @@ class Journal:
     path: str = "var/journal.sqlite"
     keep_days: float = number(30.0, 0.01, 3650.0, "days")
     keep_mb: float = number(1000.0, 1.0, 100000.0, "MB")
+    commits_per_s: float = number(50.0, 0.1, 1000.0, "1/s")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
