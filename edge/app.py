@@ -95,6 +95,8 @@ class Daemon:
         self._told_state: dict[str, object] = {}
         self._told_counters: dict[str, object] = {}
         with ExitStack() as undo:
+            self.machine = self._machine(config)  # first: pins that a killed process left as they were come to rest
+            undo.callback(self.machine.close)
             self.journal = Journal(
                 base / config.journal.path,
                 config.journal.keep_days,
@@ -113,8 +115,6 @@ class Daemon:
             self.remote = Remote(self.models.flasher, config.model.flash_from, self.metrics.model_swaps("refused").inc)
             self.publisher = self._publisher(config)
             self.sparkplug = self._sparkplug(config, base)
-            self.machine = self._machine(config)
-            undo.callback(self.machine.close)
             folder = base / config.archive.folder
             self.archive = ImageArchive(config.archive, folder, self.map.of) if config.archive.enabled else None
             self.line = self._observed_line()
