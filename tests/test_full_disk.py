@@ -19,6 +19,7 @@ from edge.app import Daemon
 from edge.domain import Decision, Verdict
 from edge.message import Record
 from edge.notify import Notifier
+from edge.sinks.reject import STOPPED
 
 gpiozero = pytest.importorskip("gpiozero")
 
@@ -90,6 +91,7 @@ def test_no_part_passes_the_gate_while_the_disk_is_full(
     assert set(map(str, held)) <= set(map(str, due))
     wanted = sum((each["decision"] == "pass") == (drives == "pass") for each in due)
     told = [each.getMessage() for each in caplog.records if each.name == "edge.sinks.reject"]
+    told = [each for each in told if STOPPED not in each]
     # Without a pulse nothing passes a gate that is driven for passes: what was held there may well be told too late.
     late = sum(drives == "reject" or "(pass)" in each for each in told)
     assert wanted - late <= pulses <= wanted + 1, "one may have come in the moment of counting"
