@@ -175,6 +175,8 @@ class Models:
         slot = self._shelf.linked("current")
         if slot == self.live.bundle.folder:
             return
+        if slot is None and not self.live.bundle.folder.is_dir():
+            raise OSError("the folder of the live model is gone")
         try:
             if slot is None:
                 raise BundleError(f"{self._shelf.root / 'current'}: points at no model")
