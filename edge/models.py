@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import re
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from queue import Empty, Full, Queue
 from threading import Event, Lock
 from typing import Any
 
@@ -30,7 +28,6 @@ from edge.config import Config
 from edge.domain import NO_MODEL, Classifier, Verdict
 from edge.judge import Judge
 from edge.line import Line
-from edge.sinks.commands import Command, Refused, Tell
 
 log = logging.getLogger(__name__)
 
@@ -38,9 +35,7 @@ TURN_S = 0.05
 """How often the shelf is looked at: a change of the link is two system calls to see."""
 NOTE_EVERY_S = 600.0
 LOOKS = 32
-JOBS = 4
 BEFORE_PARTS = 5000
-PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,20 +72,20 @@ class Outside:
 
 
 class Models:
-    """Made by the composition root; `run`, `flash_jobs` and `shadow_jobs` are bodies of threads."""
+    """Made by the composition root; `run` and `shadow_jobs` are bodies of threads."""
 
     def __init__(self, config: Config, base: Path, outside: Outside) -> None:
         """Find a model that answers: the live one, or the one before when that is damaged; raises `BundleError`."""
         self._config = config
         self._outside = outside
-        self._flasher = Flasher(config, base)
-        self._shelf, self._history = self._flasher.shelf, self._flasher.history
+        self.flasher = Flasher(config, base)
+        self._shelf, self._history = self.flasher.shelf, self.flasher.history
         self._budget_ms = budget_ms(config)
         self._shadow_folder = base / config.model.shadow_folder
         self._looks: deque[Look] = deque(maxlen=LOOKS)
-        self._jobs: Queue[tuple[Callable[[], Bundle], Tell]] = Queue(JOBS)
         self._shadow: Shadow | None = None
         self._shadow_refused: Path | None = None
+        self._trouble = ""
         self._works: dict[str, Work] = {}
         self._noted: dict[str, Tally] = {}
         self._works_lock = Lock()
@@ -116,8 +111,12 @@ class Models:
         with present(self._shelf):
             self._note("judges", self.live.slot)
             while not stopping.wait(TURN_S):
-                self._follow()
-                self._follow_shadow()
+                try:
+                    self._follow()
+                    self._follow_shadow()
+                    self._trouble = ""
+                except OSError as error:
+                    self._complain(error)
                 self._look()
                 self._watch_over()
                 if time.monotonic() - noted_s > NOTE_EVERY_S:
@@ -134,46 +133,6 @@ class Models:
             else:
                 shadow.work(0.2)
 
-    def flash_jobs(self, stopping: Event) -> None:
-        """Carry out what was asked for over MQTT, one after the other."""
-        while not stopping.is_set():
-            try:
-                job, tell = self._jobs.get(timeout=0.2)
-            except Empty:
-                continue
-            try:
-                tell({"slot": job().slot})
-            except (BundleError, OSError) as error:
-                log.error("refused over MQTT: %s", error)
-                self._outside.swapped("refused")
-                tell({"ok": False, "detail": str(error)})
-
-    @property
-    def commands(self) -> tuple[Command, ...]:
-        """What may be asked for over MQTT; nothing unless `model.flash_from` names a place."""
-        if not self._config.model.flash_from:
-            return ()
-        return (
-            Command(name="flash", example={"bundle": "casting-2.0.zip"}, carry_out=self._asked_to_flash),
-            Command(name="rollback", example={}, carry_out=self._asked_to_roll_back),
-        )
-
-    def _asked_to_flash(self, request: Mapping[str, Any], tell: Tell) -> None:
-        name = request.get("bundle")
-        if not isinstance(name, str) or not PLAIN.fullmatch(name) or ".." in name:
-            raise Refused("bundle: the name of a bundle below model.flash_from, without any folder")
-        source = f"{self._config.model.flash_from.rstrip('/')}/{name}"
-        self._enqueue(lambda: self._flasher.flash(source, by="MQTT"), tell)
-
-    def _asked_to_roll_back(self, _request: Mapping[str, Any], tell: Tell) -> None:
-        self._enqueue(lambda: self._flasher.rollback(by="MQTT"), tell)
-
-    def _enqueue(self, job: Callable[[], Bundle], tell: Tell) -> None:
-        try:
-            self._jobs.put_nowait((job, tell))
-        except Full:
-            raise Refused("the station is busy with earlier requests; ask again later") from None
-
     def _first(self) -> Engine:
         with contextlib.suppress(OSError), self._shelf.locked():  # a shelf may be read-only
             self._shelf.tidy()
@@ -181,7 +140,7 @@ class Models:
             return self._engine(self._shelf.current())
         except BundleError as error:
             try:
-                engine = self._engine(self._flasher.earlier())
+                engine = self._engine(self.flasher.earlier())
             except BundleError:
                 raise error from None
             log.error("%s; the model before it judges instead: %s", error, engine.slot)
@@ -193,7 +152,7 @@ class Models:
 
     def _engine(self, bundle: Bundle) -> Engine:
         """A trusted model that has answered its golden pictures in this process; raises `BundleError`."""
-        if not self._flasher.trust.check(bundle).name:
+        if not self.flasher.trust.check(bundle).name:
             log.warning("%s: is UNSIGNED, and model.unsigned allows it: anybody may have made it", bundle.slot)
         with self._works_lock:
             work = self._works.setdefault(bundle.slot, Work())
@@ -216,6 +175,8 @@ class Models:
         slot = self._shelf.linked("current")
         if slot == self.live.bundle.folder:
             return
+        if slot is None and not self.live.bundle.folder.is_dir():
+            raise OSError("the folder of the live model is gone")
         try:
             if slot is None:
                 raise BundleError(f"{self._shelf.root / 'current'}: points at no model")
@@ -282,6 +243,12 @@ class Models:
             return None
         return self._begun(previous.name)
 
+    def _complain(self, error: OSError) -> None:
+        """A shelf that cannot be read is no reason to stop judging; said once."""
+        if str(error) != self._trouble:
+            self._trouble = str(error)
+            log.error("%s: the shelf cannot be followed (%s); %s goes on", self._shelf.root, error, self.live.slot)
+
     def _look(self) -> None:
         while self._looks:
             self.drift.look(self._looks.popleft())
@@ -303,7 +270,7 @@ class Models:
     def _take_back(self, why: str) -> None:
         log.error("%s does worse than the model before: %s; it is taken back", self.live.slot, why)
         try:
-            self._flasher.rollback(by="probation", why=why)
+            self.flasher.rollback(by="probation", why=why)
         except (BundleError, OSError) as error:
             log.error("there is nothing to go back to: %s", error)
             self._outside.event({"event": "model_doubtful", "model": self.live.slot, "detail": why})

@@ -125,6 +125,8 @@ class Flasher:
 
     def _make_live(self, bundle: Bundle, how: str, by: str, why: str = "") -> None:
         """The history is told first: a daemon that sees the link finds there how it came to be."""
+        if self.shelf.linked("current") == bundle.folder:
+            return
         said = {"by": by, "why": why}
         self.history.add("live", bundle.slot, how=how, **{key: value for key, value in said.items() if value})
         self.shelf.make_live(bundle.folder)

@@ -46,9 +46,11 @@ def claims(document: Mapping[str, Any]) -> Iterator[str]:
     said = [_rate(name, rates.get(f"{name}_rate")) for name in ("escape", "overkill", "review")]
     if any(said):
         yield "claims " + ", ".join(filter(None, said))
-    leak = metrics.get("leakage") if isinstance(metrics, dict) else None
-    if isinstance(leak, dict) and isinstance(leak.get("rate"), int | float):
-        yield f"claims leakage {100 * leak['rate']:.1f} % of test pictures"
+    leaks = metrics.get("leakage") if isinstance(metrics, dict) else None
+    rates = leaks.items() if isinstance(leaks, dict) else ()
+    told = [f"{split} {100 * rate:.1f} %" for split, rate in rates if isinstance(rate, int | float)]
+    if told:
+        yield f"claims leakage (test pictures of parts it was trained on): {', '.join(told)}"
 
 
 def lived(tally: Tally) -> str:
