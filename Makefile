@@ -9,9 +9,10 @@ DEVICE := .venv/.ready
 DEV := .venv/.ready-dev
 TRAINER := .venv-trainer/.ready
 TFLITE := .venv-tflite/.ready
+PEERS := .venv-bench/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-device test-trainer test-tflite lint bench soak soak-belts setup setup-trainer model arm64 service-test picamera clean
+.PHONY: help demo test test-device test-trainer test-tflite lint bench soak soak-models soak-line soak-belts setup setup-trainer model arm64 service-test picamera clean
 
 help:  ## show what can be made
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -29,7 +30,7 @@ test-device: $(DEV)
 	.venv/bin/python -m pytest tests --ignore tests/trainer
 
 test-tflite: $(TFLITE)
-	@if [ -x .venv-tflite/bin/python ]; then .venv-tflite/bin/python -m pytest tests/test_classify.py tests/test_bundle.py; \
+	@if [ -x .venv-tflite/bin/python ]; then .venv-tflite/bin/python -m pytest tests/test_classify.py tests/test_bundle.py tests/test_signature.py; \
 	 else cat $(TFLITE); fi
 
 test-trainer: $(TRAINER)
@@ -40,17 +41,31 @@ lint: $(DEV)  ## style, types, and who may import whom
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
-bench: $(DEVICE)  ## what every stage costs, beside the bare interpreter call
+bench: $(DEVICE)  ## what every stage costs, and the whole beside other trackers on the same belts (twenty minutes)
 	.venv/bin/linegate bench
+	@$(MAKE) --no-print-directory $(PEERS)
+	@if [ -s $(PEERS) ]; then cat $(PEERS); else .venv-bench/bin/python -m benchmarks.compare; fi
 
 soak: $(DEV)  ## deliver 10,000 verdicts while broker, network and daemon fail (half an hour)
 	.venv/bin/python -m tests.soak.soak --parts 10000 --rate 20 --seeds 1 2 3
 
+soak-line: $(DEV)  ## 70,000 parts past the reject gate, then five minutes of too much to judge (ten minutes)
+	.venv/bin/python -m tests.soak.ejection
+	.venv/bin/python -m tests.soak.overload
+
 soak-belts: $(DEV)  ## follow 10,000 simulated parts in every scenario, on belts drawn anew (half an hour)
 	.venv/bin/python -m tests.soak.belts --parts 10000
 
-model: $(TRAINER) $(DEVICE)  ## train the demo model anew and put it on the shelf
-	.venv-trainer/bin/linegate-train run trainer/recipes/demo.yaml
+soak-models: $(DEV)  ## let two models change places 200 times under 20 parts a second (two minutes)
+	.venv/bin/python -m tests.soak.swaps --swaps 200
+
+# The key that signs the demo model is made for it and thrown away: nothing else can ever be signed with it.
+model: $(TRAINER) $(DEVICE)  ## train the demo model anew, sign it and put it on the shelf
+	@rm -rf build/demo-key
+	.venv/bin/linegate models keygen linegate-demo --out build/demo-key
+	.venv-trainer/bin/linegate-train run trainer/recipes/demo.yaml --key build/demo-key/linegate-demo.key
+	cp build/demo-key/linegate-demo.pub models/keys/
+	@rm -rf build/demo-key
 
 arm64:  ## build Dockerfile.arm64 here and run it under emulation
 	deploy/arm64/build.sh
@@ -75,6 +90,16 @@ $(TFLITE): requirements/tflite-runtime.txt pyproject.toml
 	  touch $@; \
 	else mkdir -p .venv-tflite; echo "tflite-runtime is not tested: it needs Python 3.11 ($(PYTHON_TRAINER) not found)" > $@; fi
 
+# Other people's trackers, for the benchmark only. Without them the reason is shown in place of the comparison.
+$(PEERS): benchmarks/requirements.txt
+	@echo "installing other trackers into .venv-bench (a minute the first time)"
+	@rm -rf .venv-bench && $(PYTHON) -m venv .venv-bench
+	@if .venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $< 2>.venv-bench/log; \
+	 then : > $@; \
+	 else rm -f $@; mkdir -p .venv-bench; \
+	  echo "no comparison with other trackers: they cannot be installed (.venv-bench/log); make bench tries again" > $@; \
+	  touch -d 1970-01-01 $@; fi
+
 $(TRAINER): trainer/pyproject.toml requirements/trainer.txt
 	@if command -v $(PYTHON_TRAINER) >/dev/null && $(PYTHON_TRAINER) -c '' 2>/dev/null; then \
 	  echo "installing the trainer's packages (2.3 GB, a few minutes the first time)"; \
@@ -91,4 +116,4 @@ picamera:  ## look through picamera2 and libcamera's virtual camera (root, ten m
 	tests/acceptance/picamera-virtual.sh
 
 clean:  ## remove everything that was made here
-	rm -rf .venv .venv-trainer .venv-tflite build out var .pytest_cache .mypy_cache .ruff_cache *.egg-info
+	rm -rf .venv .venv-trainer .venv-tflite .venv-bench build out var .pytest_cache .mypy_cache .ruff_cache *.egg-info

@@ -15,6 +15,7 @@ chromium chromium
 shellcheck shellcheck
 systemd-analyze systemd
 openssl openssl
+faketime faketime
 LIST
 
 [ -n "$missing" ] || exit 0

@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Event
 
 from edge import truth
-from edge.config import ClipSource, SimulatorSource
+from edge.config import ClipSource, SimulatorSource, Tracking
 from edge.domain import Decision, Frame, Verdict
 from edge.sources.clip import Clip
 from edge.sources.simulation.scenario import SCENARIOS
@@ -31,8 +31,10 @@ class Belt:
     direction: str
     gate: float
     part_px: tuple[float, float]
-    """About how wide and high the parts are; the peers are told, ours is not."""
+    """About how wide and high the parts are; the peers are told."""
     truth: Truth
+    tracking: Tracking
+    """What ours is told: on simulated belts where the gate is, on real ones what `linegate calibrate` proposes."""
 
     @property
     def real(self) -> bool:
@@ -56,6 +58,7 @@ def simulated(name: str, config: SimulatorSource, seconds: float) -> Belt:
         gate=GATE,
         part_px=(config.part_px, config.part_px),
         truth=simulator.truth(GATE),
+        tracking=Tracking(gate=GATE),
     )
 
 
@@ -89,13 +92,15 @@ def real(folder: Path) -> Iterator[Belt]:
         for row in csv.DictReader(rows):
             axis, _, share = row["line"].partition("=")
             frames = list(Clip(ClipSource(path=str(folder / row["file"]), paced=False)).frames(Event()))
+            proposal = calibrate(frames, float(share), axis)
             yield Belt(
                 name=Path(row["file"]).stem,
                 frames=frames,
                 direction=DIRECTIONS[row["direction"]],
                 gate=float(share),
-                part_px=calibrate(frames, float(share), axis).part_px,
+                part_px=proposal.part_px,
                 truth=Truth(count=int(row["parts_crossing_line"])),
+                tracking=proposal.tracking,
             )
 
 

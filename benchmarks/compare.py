@@ -1,7 +1,7 @@
 """Ours beside what others would use: true, counted, missed, twice, invented, and CPU per frame, on the same belts.
 
-    make bench-peers                                     simulated belts; the table and the plots go into docs/
-    python -m benchmarks.compare --data DATA/clips       also the real clips that are there
+    make bench                                           simulated belts, and the real clips that are there
+    .venv-bench/bin/python -m benchmarks.compare --write the same; table and plots go into docs/
 
 Runs in an environment of its own (benchmarks/requirements.txt). One process, one thread; rendering and decoding are
 done before. Every number of a belt comes from the same run.
@@ -27,7 +27,7 @@ from benchmarks.peers import RIVALS, Ours, Peer, Picked
 from edge.assembly import build_line, open_bundle
 from edge.bundle import Bundle
 from edge.classify import TfliteClassifier
-from edge.config import Config, Tracking
+from edge.config import Config
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -75,7 +75,8 @@ def main() -> None:
         from benchmarks.plots import draw
 
         _into_page(table(rows))
-        draw(rows, curves, ROOT / "docs" / "pictures")
+        if curves:
+            draw(curves, ROOT / "docs" / "pictures" / "benchmarks.png")
 
 
 def _belts(given: argparse.Namespace) -> Iterator[Belt]:
@@ -89,10 +90,9 @@ def _belts(given: argparse.Namespace) -> Iterator[Belt]:
 
 def measured(belt: Belt, bundle: Bundle, ways: Iterable[str] = ()) -> Iterator[Row]:
     """Every way to count, on one belt."""
-    wanted = set(ways) or {OURS, *(rival.name for rival in RIVALS)}
+    wanted = set(ways) or {OURS, *(rival.name for rival in RIVALS if belt.real or not rival.slow)}
     if OURS in wanted:
-        config = Config(tracking=Tracking(gate=belt.gate))
-        yield _row(belt, OURS, Ours(build_line(config, bundle)))
+        yield _row(belt, OURS, Ours(build_line(Config(tracking=belt.tracking), bundle)))
     for rival in RIVALS:
         if rival.name in wanted:
             yield _row(belt, rival.name, rival.open(belt, TfliteClassifier(bundle)))
@@ -126,11 +126,10 @@ def _row(belt: Belt, way: str, peer: Peer) -> Row:
 
 def _curves(bundle: Bundle, seconds: float) -> dict[str, Any]:
     """CPU per frame against the number of parts, and against the size of the picture."""
-    slow = {RIVALS[-1].name}
-    ways = [OURS, *(rival.name for rival in RIVALS if rival.name not in slow)]
+    ways = [OURS, *(rival.name for rival in RIVALS if not rival.slow)]
     rates = [(rate, belts.crowded(rate, seconds)) for rate in RATES]
     by_rate = [(rate, belts.in_view(belt), list(measured(belt, bundle, ways))) for rate, belt in rates]
-    by_width = [(width, list(measured(belts.sized(width, seconds / 2), bundle, ways))) for width in WIDTHS_PX]
+    by_width = [(width, list(measured(belts.sized(width, seconds), bundle, ways))) for width in WIDTHS_PX]
     return {
         "rate": [{"parts_per_s": rate, "in_view": view, **_costs(rows)} for rate, view, rows in by_rate],
         "width": [{"width_px": width, **_costs(rows)} for width, rows in by_width],
@@ -148,17 +147,19 @@ def table(rows: list[Row]) -> str:
     for belt in dict.fromkeys(row.belt for row in rows):
         here = {row.way: row for row in rows if row.belt == belt}
         first = next(iter(here.values()))
-        lines.append(f"| {belt} | {first.true} | " + " | ".join(_cell(here[way]) for way in ways) + " |")
+        lines.append(f"| {belt} | {first.true} | " + " | ".join(_cell(here.get(way)) for way in ways) + " |")
     for title, real in (("all real", True), ("all simulated", False)):
         chosen = [row for row in rows if row.real is real]
         if chosen:
-            sums = {way: _summed(title, [row for row in chosen if row.way == way]) for way in ways}
-            cells = " | ".join(f"**{_cell(sums[way])}**" for way in ways)
+            sums = {row.way: _summed(title, [each for each in chosen if each.way == row.way]) for row in chosen}
+            cells = " | ".join(f"**{_cell(sums.get(way))}**" for way in ways)
             lines.append(f"| **{title}** | {sums[ways[0]].true} | {cells} |")
     return "\n".join(lines)
 
 
-def _cell(row: Row) -> str:
+def _cell(row: Row | None) -> str:
+    if row is None:
+        return "–"
     wrong = (
         f"−{row.missed} +{row.duplicates + row.phantom}"
         if row.real

@@ -2,6 +2,8 @@
 
     python -m benchmarks.journal_cost [--folder DIR] [--seconds N]
 
+The last rows go through `Delivery`, which bounds commits per second: that is what a daemon writes.
+
 Bytes are what this process caused to be sent to the storage layer (`write_bytes` in /proc/self/io): whole pages of
 4 KiB, without what the file system adds for its own journal.
 """
@@ -9,12 +11,15 @@ Bytes are what this process caused to be sent to the storage layer (`write_bytes
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
+import threading
 import time
 import uuid
 from pathlib import Path
 from statistics import median, quantiles
 
+from edge.delivery import Decided, Delivery
 from edge.domain import Decision, Verdict
 from edge.message import Record, Speaker, Times, encode
 from edge.sinks.journal import Journal
@@ -24,27 +29,26 @@ SPEAKER = Speaker(
     line="line3",
     station="cam1",
     recipe="casting-60mm",
-    model_name="casting",
-    model_version="2026.11.24",
-    model_hash8="3fa91c07",
     simulated=False,
+)
+
+
+VERDICT = Verdict(
+    number=1,
+    decision=Decision.REJECT,
+    label="def_front",
+    reason="",
+    score=0.93,
+    limits=(0.21, 0.62),
+    views=5,
+    captured_at_s=1.0,
 )
 
 
 def record(sequence: int) -> Record:
     """A verdict as the line makes it."""
-    verdict = Verdict(
-        number=sequence,
-        decision=Decision.REJECT,
-        label="def_front",
-        reason="",
-        score=0.93,
-        limits=(0.21, 0.62),
-        views=5,
-        captured_at_s=1.0,
-    )
     times = Times(captured_s=time.time(), decided_s=time.time(), eject_s=time.time())
-    return encode(verdict, SPEAKER, times, sequence=sequence, part_id=uuid.uuid4())
+    return encode(VERDICT, SPEAKER, times, sequence=sequence, part_id=uuid.uuid4())
 
 
 def written_bytes() -> int:
@@ -75,6 +79,32 @@ def measure(folder: Path, per_second: float, group: int, seconds: float) -> str:
     return f"| {rate} | {group} | {count} | {each:.0f} | {median(took_ms):.2f} | {p99:.2f} | {max(took_ms):.2f} |"
 
 
+def delivered(folder: Path, per_second: int, seconds: float) -> str:
+    """One row: verdicts that fall one by one, as the daemon hands them over; the time is that until the commit."""
+    journal = Journal(folder / f"delivered-{per_second}.sqlite", 30)
+    took_ms: list[float] = []
+    delivery = Delivery(
+        journal,
+        lambda _decided, sequence: record(sequence),
+        on_committed=lambda decided, _record: took_ms.append((time.monotonic() - decided.steady_s) * 1000),
+        on_journal=lambda trouble: print(trouble or "writes again"),
+    )
+    thread = threading.Thread(target=delivery.run)
+    thread.start()
+    before, began_s, count = written_bytes(), time.monotonic(), int(seconds * per_second)
+    for number in range(1, count + 1):
+        time.sleep(max(0.0, began_s + number / per_second - time.monotonic()))
+        delivery.give(Decided(verdict=VERDICT, steady_s=time.monotonic(), wall_s=time.time()))
+        journal.acknowledge(journal.last_sequence)
+    delivery.close()
+    thread.join()
+    journal.close()
+    each = (written_bytes() - before) / count
+    p99 = quantiles(took_ms, n=100)[98]
+    times = f"{median(took_ms):.2f} | {p99:.2f} | {max(took_ms):.2f}"
+    return f"| {per_second}/s | as they fall | {count} | {each:.0f} | {times} |"
+
+
 def main() -> None:
     """Print a table in Markdown."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
@@ -85,6 +115,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
         for per_second, group in ((1, 1), (20, 1), (0, 1), (0, 20)):
             print(measure(Path(folder), per_second, group, given.seconds), flush=True)
+        for per_second in (20, 200):
+            print(delivered(Path(folder), per_second, given.seconds), flush=True)
+    print(f"\nload average: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What others would use to count parts on a belt, each set up as well as we know how.
 
-All of them are told which way the belt runs and how large the parts are; ours is told neither. A part counts when the
+All of them are told which way the belt runs and how large the parts are. A part counts when the
 centre of its track crosses the gate, once per track. The detector is the same for all: OpenCV's MOG2, closed, outer
 contours of at least a fifth of a part. Moments of crossing are interpolated between two frames, as ours are.
 """
@@ -43,7 +43,7 @@ class Peer(Protocol):
 
 
 class Ours:
-    """The whole line as it ships: nothing is told but where the gate is."""
+    """The whole line as it ships."""
 
     def __init__(self, line: Line) -> None:
         self._line = line
@@ -214,6 +214,8 @@ class Rival:
 
     name: str
     open: Callable[[Belt, TfliteClassifier], Peer]
+    slow: bool = False
+    """Only tried on the real clips: it takes longer than all others together."""
 
 
 RIVALS = (
@@ -229,7 +231,7 @@ RIVALS = (
         name="MOG2 + norfair, classify every frame",
         open=lambda belt, model: Tracked(belt, model, by_norfair(belt), half=False, each=True),
     ),
-    Rival(name="MIL on one object, classify every frame", open=Picked),
+    Rival(name="MIL on one object, classify every frame", open=Picked, slow=True),
 )
 
 

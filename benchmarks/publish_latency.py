@@ -5,7 +5,10 @@
 Each way is measured with three loads: nothing else; the pipeline (simulated pictures, tracking, classification, as fast
 as it goes); and one thread of pure Python that never waits, the worst neighbour a thread can have. `linegate` is the
 whole way: hand-over, synced commit to the journal, MQTT. `paho` publishes at once, keeps nothing, and loses what a
-crash catches. `commit` is the part of the way until the journal had it on disk, `publish` the rest.
+crash catches. `commit` is the part of the way until the journal had it on disk, `publish` the rest. `bare sync` is what
+the disk alone takes: 2 KB written and synced, nothing around it; no journal can be faster.
+
+Only rows of one run can be compared, and only on a machine that is idle besides: the load average stands below.
 """
 
 from __future__ import annotations
@@ -27,10 +30,12 @@ import paho.mqtt.client as paho
 
 from benchmarks.journal_cost import record
 from edge import config
+from edge.app import SWITCH_S
 from edge.assembly import build_line, open_bundle
 from edge.delivery import Decided, Delivery
 from edge.demo_broker import DemoBroker
 from edge.domain import Decision, Verdict
+from edge.message import Record
 from edge.sinks.journal import Journal
 from edge.sinks.mqtt import MqttPublisher
 from edge.sources import open_source
@@ -127,10 +132,9 @@ def linegate(port: int, folder: Path, given: Callable[[Callable[[int], None]], i
         number=1, decision=Decision.PASS, label="ok", reason="", score=0.1, limits=(0.2, 0.6), views=3, captured_at_s=0
     )
 
-    def on_committed(_decided: Decided, record: object) -> None:
+    def on_committed(_decided: Decided, record: Record) -> None:
         publisher.wake()
-        committed[journal.last_sequence] = time.monotonic_ns()
-        del record
+        committed[record.sequence] = time.monotonic_ns()
 
     delivery = Delivery(
         journal, lambda _d, sequence: record(sequence), on_committed=on_committed, on_journal=lambda _ok: None
@@ -149,7 +153,21 @@ def linegate(port: int, folder: Path, given: Callable[[Callable[[int], None]], i
     return committed
 
 
-WAYS = {"paho": bare_paho, "linegate": linegate}
+def bare_sync(_port: int, folder: Path, given: Callable[[Callable[[int], None]], int]) -> dict[int, int]:
+    """What a journal at least has to wait for. Gives when each write was on disk."""
+    written: dict[int, int] = {}
+    with (folder / "bare").open("wb", buffering=0) as file:
+
+        def write(sequence: int) -> None:
+            file.write(bytes(2048))
+            os.fdatasync(file.fileno())
+            written[sequence] = time.monotonic_ns()
+
+        given(write)
+    return written
+
+
+WAYS = {"bare sync": bare_sync, "paho": bare_paho, "linegate": linegate}
 
 
 def measure(way: str, kind: str, seconds: float, rate: float, disk: str | None) -> str:
@@ -170,10 +188,11 @@ def measure(way: str, kind: str, seconds: float, rate: float, disk: str | None) 
         subscriber = Subscriber(broker.port)
         with load(kind):
             committed = WAYS[way](broker.port, Path(folder), give)
-        subscriber.finish(count)
-    took = [(subscriber.arrived[each] - left[each]) / 1e6 for each in left]
+        subscriber.finish(0 if way == "bare sync" else count)
+    arrived = subscriber.arrived
+    took = [(at_ns - left[each]) / 1e6 for each, at_ns in arrived.items()]
     commit = [(at_ns - left[each]) / 1e6 for each, at_ns in committed.items()]
-    publish = [(subscriber.arrived[each] - at_ns) / 1e6 for each, at_ns in committed.items()]
+    publish = [(arrived[each] - at_ns) / 1e6 for each, at_ns in committed.items() if each in arrived]
     return f"| {way} | {kind} | {row(took)} | {row(commit)} | {row(publish)} |"
 
 
@@ -190,7 +209,9 @@ def main() -> None:
     options = argparse.ArgumentParser()
     options.add_argument("--seconds", type=float, default=15.0, help="for each row")
     options.add_argument("--rate", type=float, default=20.0, help="parts per second")
-    options.add_argument("--switch-ms", type=float, default=5.0, help="sys.setswitchinterval; Python's own is 5")
+    options.add_argument(
+        "--switch-ms", type=float, default=SWITCH_S * 1000, help="sys.setswitchinterval; Python's own is 5"
+    )
     options.add_argument("--folder", help="on the disk to measure; default: a temporary folder")
     given = options.parse_args()
     sys.setswitchinterval(given.switch_ms / 1000)
@@ -198,6 +219,7 @@ def main() -> None:
     for kind in ("nothing", "pipeline", "pure Python"):
         for way in WAYS:
             print(measure(way, kind, given.seconds, given.rate, given.folder), flush=True)
+    print(f"\nload average: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 #!/bin/sh
 # Turn the checkout's config.yaml (standard input) into an installed one (standard output): what changes over
-# time moves to /var/lib/linegate; the comments stay, since the file is the manual.
+# time moves to /var/lib/linegate, trusted keys to /etc/linegate/keys; the comments stay, since the file is the manual.
 #
 #     deploy/settle-config.sh [section.key=value ...] <config.yaml >/etc/linegate/config.yaml
 set -eu
 
-kept="model.shelf=/var/lib/linegate/models journal.path=/var/lib/linegate/journal.sqlite archive.folder=/var/lib/linegate/archive"
+kept="model.shelf=/var/lib/linegate/models model.keys=/etc/linegate/keys model.shadow_folder=/var/lib/linegate/shadow
+    journal.path=/var/lib/linegate/journal.sqlite archive.folder=/var/lib/linegate/archive"
 
 awk -v wanted="$kept $*" '
     BEGIN {

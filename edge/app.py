@@ -9,8 +9,11 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
+from math import inf
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, current_thread, main_thread
@@ -18,22 +21,24 @@ from threading import Event, current_thread, main_thread
 from prometheus_client import CollectorRegistry
 
 from edge import __version__
-from edge.assembly import build_classifier, build_judge, build_speaker, live_encoder, open_bundle
+from edge.assembly import build_speaker, live_encoder
 from edge.belt.witness import UNSEEN
-from edge.bundle import Bundle
 from edge.capture import Capture
+from edge.classify import LiveMap
 from edge.config import ClipSource, Config, PicameraSource
 from edge.crew import Crew
 from edge.delivery import Decided, Delivery
-from edge.domain import Frame, Part, Source, Verdict
+from edge.domain import Classifier, Decision, Frame, Part, Source, Verdict
 from edge.haste import Haste
 from edge.line import Line
 from edge.machine import Machine
 from edge.mailbox import Mailbox
 from edge.message import Record, Speaker, iso
 from edge.metrics import Metrics
+from edge.models import Engine, Models, Outside
 from edge.notify import Notifier
 from edge.page import About, PageServer, StatusBoard, open_server
+from edge.remote import Remote
 from edge.sinks.archive import ImageArchive
 from edge.sinks.home_assistant import announcement
 from edge.sinks.journal import Journal
@@ -51,7 +56,8 @@ TICK_S = 0.5
 SWITCH_S = 0.0005
 """How long one thread may keep the interpreter from another. Python's own 5 ms add up to three times on a verdict's
 way to the broker while another thread is busy; benchmarks/publish_latency.py measures it."""
-PRUNE_EVERY_S = 600.0
+DISK_LOW_MB = 200.0
+"""With less free on the journal's disk an event warns; what becomes of verdicts on a full disk says docs/mqtt.md."""
 
 
 class Daemon:
@@ -75,8 +81,7 @@ class Daemon:
         self._config = config
         self._open_frames = open_frames or (lambda: open_source(config.source.chosen))
         self._on_verdict = on_verdict
-        bundle = open_bundle(config.model, base)
-        speaker = build_speaker(config, bundle, config.source.chosen)
+        speaker = build_speaker(config, config.source.chosen)
         registry = CollectorRegistry()
         self.metrics = Metrics(registry)
         self.board = StatusBoard(_about(config, speaker))
@@ -86,9 +91,12 @@ class Daemon:
         self._encoder_up = True
         self._inspected = 0
         self._damages: SimpleQueue[str] = SimpleQueue()
+        self._disk_low = False
         self._told_state: dict[str, object] = {}
         self._told_counters: dict[str, object] = {}
         with ExitStack() as undo:
+            self.machine = self._machine(config)  # first: pins that a killed process left as they were come to rest
+            undo.callback(self.machine.close)
             self.journal = Journal(
                 base / config.journal.path,
                 config.journal.keep_days,
@@ -96,19 +104,23 @@ class Daemon:
                 on_damage=lambda detail: self._damages.put(detail),
             )
             undo.callback(self.journal.close)
-            self.publisher = self._publisher(config)
-            self.sparkplug = self._sparkplug(config, base)
             self.server = self._server(config, registry)
             if self.server is not None:
                 undo.callback(self.server.close)
-            self.machine = self._machine(config)
-            undo.callback(self.machine.close)
-            self.archive = (
-                ImageArchive(config.archive, base / config.archive.folder) if config.archive.enabled else None
+            self.haste = Haste(
+                config.model.hurry_s, config.model.deadline_s, eject_s=lambda part: self.machine.eject_s(part)
             )
-            self.line = self._observed_line(bundle)
+            self.map = LiveMap(config.model.runtime)
+            self.models = self._models(config, base)
+            self.remote = Remote(self.models.flasher, config.model.flash_from, self.metrics.model_swaps("refused").inc)
+            self.publisher = self._publisher(config)
+            self.sparkplug = self._sparkplug(config, base)
+            folder = base / config.archive.folder
+            self.archive = ImageArchive(config.archive, folder, self.map.of) if config.archive.enabled else None
+            self.line = self._observed_line()
             undo.pop_all()
         self._observe_outbox()
+        self._patient = patient or isinstance(config.source.chosen, ClipSource)
         frames = self.metrics.frames(config.station.station)
         self._capture = Capture(
             lambda: self.machine.opened(self._open_frames()),
@@ -116,14 +128,16 @@ class Daemon:
             on_up=self._camera_changed,
             on_frame=lambda _: frames.inc(),
             on_drop=self._dropped,
-            patient=patient or isinstance(config.source.chosen, ClipSource),
+            patient=self._patient,
         )
         self._delivery = Delivery(
             self.journal,
             live_encoder(speaker, config),
             on_committed=self._committed,
             on_journal=self._journal_changed,
-            on_unkept=lambda verdict: self._work_gate(verdict, committed=False),
+            on_given=lambda verdict: self._work_gate(verdict, committed=False),
+            on_idle=self._tidy,
+            commits_per_s=config.journal.commits_per_s,
         )
 
     def run(self, notifier: Notifier) -> int:
@@ -149,27 +163,53 @@ class Daemon:
             crew.start("archive", lambda: archive.run(self._leaving))
         if self.machine.reject is not None:
             crew.start("reject", lambda: self.machine.run(self._leaving))
+        crew.start("models", lambda: self.models.run(self._leaving))
+        crew.start("shadow", lambda: self.models.shadow_jobs(self._leaving))
+        if self.remote.commands:
+            crew.start("flash", lambda: self.remote.run(self._leaving))
         crew.start("inspect", self._inspect)
         crew.start("capture", lambda: self._capture.run(crew.stopping))
         self._watch(notifier)
         return self._stop(notifier)
 
-    def _observed_line(self, bundle: Bundle) -> Line:
-        """The line with a stopwatch at each seam and the board looking on."""
-        config, metrics, manifest = self._config, self.metrics, bundle.manifest
-        classifier = build_classifier(config.model, bundle)
-        named = {"name": manifest.name, "version": manifest.version, "hash8": bundle.hash8}
-        metrics.declare_labels(manifest.labels)
-        metrics.model(**named, backend=classifier.backend)
-        metrics.build(__version__)
-        self.board.model(**named, backend=classifier.backend)
-        self.board.golden(True)
-        haste = Haste(config.model.hurry_s, config.model.deadline_s, eject_s=self.machine.eject_s)
-        timed = TimedClassifier(
-            classifier, metrics.inference(bundle.slot, classifier.backend), metrics.stage("classify"), haste.took
+    def _models(self, config: Config, base: Path) -> Models:
+        """Whatever judges, with a stopwatch around it."""
+        models = Models(
+            config,
+            base,
+            Outside(
+                dress=self._timed,
+                live=self._judged_by,
+                event=lambda document: self._say(**document),
+                swapped=lambda result: self.metrics.model_swaps(result).inc(),
+            ),
         )
-        tracker = self.machine.followed(TimedTracker(open_tracker(config.tracking), metrics.stage("track")))
-        return Line(tracker, timed, build_judge(bundle), self._seen, budget=haste, witness=self.machine.witness)
+        for each in ("brightness", "contrast", "evidence"):
+            self.metrics.drift_score.set_function(partial(lambda name: models.drift.score(name), each), each)
+        return models
+
+    def _timed(self, engine: Engine, classifier: Classifier) -> Classifier:
+        per_view = self.metrics.inference(engine.slot, engine.classifier.backend)
+        return TimedClassifier(classifier, per_view, self.metrics.stage("classify"), self.haste.took)
+
+    def _judged_by(self, engine: Engine) -> None:
+        """From now on this model judges."""
+        manifest, backend = engine.bundle.manifest, engine.classifier.backend
+        self.metrics.declare_labels(manifest.labels)
+        for tell in (self.metrics.model, self.board.model):
+            tell(name=manifest.name, version=manifest.version, hash8=engine.bundle.hash8, backend=backend)
+        self.board.golden(True)
+        self.map.judges(engine.bundle)
+
+    def _observed_line(self) -> Line:
+        """The line with a stopwatch at each seam and the board looking on."""
+        self.metrics.build(__version__)
+        tracker = self.machine.followed(TimedTracker(open_tracker(self._config.tracking), self.metrics.stage("track")))
+        return self.models.line(
+            lambda classifier, judge: Line(
+                tracker, classifier, judge, self._seen, budget=self.haste, witness=self.machine.witness
+            )
+        )
 
     def _seen(self, part: Part) -> None:
         self.board.seen(part)
@@ -182,7 +222,9 @@ class Daemon:
     def _publisher(self, config: Config) -> MqttPublisher | None:
         if not config.mqtt.enabled:
             return None
-        publisher = MqttPublisher(config.mqtt, config.station, self.journal, self._broker_changed)
+        publisher = MqttPublisher(
+            config.mqtt, config.station, self.journal, self._broker_changed, commands=self.remote.commands
+        )
         if config.home_assistant.enabled:
             prefix = topic_prefix(config.mqtt.prefix, config.station)
             publisher.say_letter(announcement(config.home_assistant, config.station, prefix, __version__))
@@ -212,6 +254,7 @@ class Daemon:
 
     def _observe_outbox(self) -> None:
         self.board.journal(True)
+        self.metrics.journal_up.set(1)
         self.board.outbox(lambda: self.journal.backlog()[0], lambda: self.journal.backlog()[1])
         self.metrics.outbox_pending.set_function(lambda: self.journal.backlog()[0])
         self.metrics.outbox_oldest_seconds.set_function(lambda: self.journal.backlog()[1])
@@ -226,22 +269,42 @@ class Daemon:
             signal.signal(each, lambda *_: self._crew.stopping.set())
 
     def _inspect(self) -> None:
-        """The inspecting thread: every frame that is not dropped, in order."""
-        line = self.line
+        """The inspecting thread: every frame that is not dropped, in order, and the parts that it settled.
+
+        With more to judge than time, a newer frame does not wait until all parts are judged: the tracker, which would
+        lose parts without it, and the model then have half of the time each. A source that can wait does so instead.
+        """
+        waiting: deque[Iterator[Verdict]] = deque()
         try:
-            while not self._mailbox.ended:
-                frame = self._mailbox.take(1.0)
-                if frame is None:
-                    continue
-                verdicts = line.inspect(frame)
-                self.machine.looked(frame)
-                self.board.frame(frame, line.tracker.outlines, line.entered)
-                self.metrics.entered(line.entered)
-                for verdict in verdicts:
-                    self._work_gate(self._delivery.give(self._decided(verdict)), committed=False)
-                self._inspected += 1
+            while waiting or not self._mailbox.ended:
+                frame = self._mailbox.take(0.0 if waiting else 1.0)
+                began_s = time.monotonic()
+                if frame is not None:
+                    waiting.append(self._looked_at(frame))
+                looked_s = time.monotonic()
+                self._judge(waiting, until_s=inf if self._patient else looked_s + (looked_s - began_s))
         finally:
             self._delivery.close()
+
+    def _looked_at(self, frame: Frame) -> Iterator[Verdict]:
+        """Settle the parts of a frame; their verdicts fall as they are taken."""
+        verdicts = self.line.inspect(frame)
+        self.machine.looked(frame)
+        self.board.frame(frame, self.line.tracker.outlines, self.line.entered)
+        self.metrics.entered(self.line.entered)
+        self._inspected += 1
+        return verdicts
+
+    def _judge(self, waiting: deque[Iterator[Verdict]], until_s: float) -> None:
+        """Judge what waits, oldest first: at least one part, and no more when the time has come."""
+        while waiting:
+            verdict = next(waiting[0], None)
+            if verdict is None:
+                waiting.popleft()
+                continue
+            self._delivery.give(self._decided(verdict))
+            if time.monotonic() >= until_s:
+                return
 
     def _decided(self, verdict: Verdict) -> Decided:
         forecast = self.machine.forecast(verdict)
@@ -265,6 +328,7 @@ class Daemon:
         self._work_gate(verdict, committed=True)
         if self.archive is not None:
             self.archive.committed(verdict, record)
+        self.models.decided(verdict)
         latency_s = decided.steady_s - verdict.captured_at_s
         if self.publisher is not None:
             self.publisher.wake()
@@ -278,9 +342,21 @@ class Daemon:
         if self._on_verdict is not None:
             self._on_verdict(verdict, record)
 
+    def _tidy(self) -> None:
+        """In the delivering thread, while no verdict waits: what else is to be written, and is there room for more."""
+        self.journal.settle()
+        self.journal.prune(time.time())
+        free_mb = self.journal.free_bytes / 1e6
+        if (low := free_mb < DISK_LOW_MB) != self._disk_low:
+            self._disk_low = low
+            if low:
+                log.error("the journal's disk has only %.0f MB left: free space on it", free_mb)
+            self._say(event="disk_low" if low else "disk_has_room", detail=f"{free_mb:.0f} MB free")
+
     def _work_gate(self, verdict: Verdict, *, committed: bool) -> None:
-        """A reject does not wait for the disk; a pass is vouched for only when its verdict is kept."""
-        if self.machine.reject is not None and committed == (self._config.reject.drives == "pass"):
+        """A reject does not wait for the disk; where a pulse vouches for a part, it comes only for a verdict kept."""
+        vouches = self._config.reject.drives == "pass" and verdict.decision is Decision.PASS
+        if self.machine.reject is not None and committed == vouches:
             self.machine.reject.give(verdict)
 
     def _late(self, verdict: Verdict, why: str) -> None:
@@ -321,6 +397,7 @@ class Daemon:
 
     def _journal_changed(self, trouble: str) -> None:
         self.board.journal(not trouble)
+        self.metrics.journal_up.set(not trouble)
         if self.publisher is not None:
             document = {"event": "journal_down", "detail": trouble} if trouble else {"event": "journal_writes"}
             self.publisher.say_event(document)
@@ -332,15 +409,13 @@ class Daemon:
     def _watch(self, notifier: Notifier) -> None:
         """The main thread: feed systemd's watchdog from progress, tell subscribers what changed, tidy up."""
         notifier.ready("waiting for the first frame")
-        inspected, tidied_s = -1, time.monotonic()
+        inspected = -1
         while not (self._delivered.is_set() or self._crew.stopping.wait(TICK_S)):
             if self._inspected != inspected or self._capture.looking or _is_triggered(self._config):
                 inspected = self._inspected
                 notifier.alive()
+            self._delivery.mind()
             self._tell(notifier)
-            if time.monotonic() - tidied_s > PRUNE_EVERY_S:
-                self.journal.prune(time.time())
-                tidied_s = time.monotonic()
 
     def _tell(self, notifier: Notifier) -> None:
         """One line for `systemctl status`; state and counters for subscribers, which say what changed."""

@@ -11,7 +11,7 @@ from edge.bundle import Bundle, Shelf
 from edge.classify import TfliteClassifier, check_golden
 from edge.config import Config, Model, PicameraSource, Source
 from edge.delivery import Decided
-from edge.domain import Part, Verdict
+from edge.domain import ModelId, Part, Verdict
 from edge.judge import Judge
 from edge.line import Line
 from edge.message import Record, Speaker, Times, encode, live_part_id, replay_part_id
@@ -33,6 +33,7 @@ def build_judge(bundle: Bundle) -> Judge:
         pass_steps=manifest.limits.pass_steps,
         reject_steps=manifest.limits.reject_steps,
         log_odds_per_step=manifest.output.step,
+        model=ModelId(name=manifest.name, version=manifest.version, hash8=bundle.hash8),
     )
 
 
@@ -48,7 +49,7 @@ def build_line(config: Config, bundle: Bundle, seen: Callable[[Part], None] | No
     return Line(open_tracker(config.tracking), build_classifier(config.model, bundle), build_judge(bundle), seen)
 
 
-def build_speaker(config: Config, bundle: Bundle, source: Source) -> Speaker:
+def build_speaker(config: Config, source: Source) -> Speaker:
     """Who signs the verdicts."""
     station = config.station
     return Speaker(
@@ -56,16 +57,13 @@ def build_speaker(config: Config, bundle: Bundle, source: Source) -> Speaker:
         line=station.line,
         station=station.station,
         recipe=station.recipe,
-        model_name=bundle.manifest.name,
-        model_version=bundle.manifest.version,
-        model_hash8=bundle.hash8,
         simulated=not isinstance(source, PicameraSource),
     )
 
 
-def replay_encoder(config: Config, bundle: Bundle) -> Callable[[Verdict, int, float], Record]:
+def replay_encoder(config: Config) -> Callable[[Verdict, int, float], Record]:
     """Encode `(verdict, sequence, decided_at_s)` on the clip's own clock, where 1970 is its first frame."""
-    speaker = build_speaker(config, bundle, config.source.clip)
+    speaker = build_speaker(config, config.source.clip)
 
     def encoded(verdict: Verdict, sequence: int, decided_s: float) -> Record:
         times = Times(captured_s=verdict.captured_at_s, decided_s=decided_s)

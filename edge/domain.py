@@ -93,6 +93,23 @@ class Scores:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelId:
+    """Which model it was."""
+
+    name: str
+    version: str
+    hash8: str
+
+    @property
+    def slot(self) -> str:
+        """Its place on the shelf."""
+        return f"{self.name}-{self.hash8}"
+
+
+NO_MODEL = ModelId(name="none", version="0", hash8="00000000")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """The one decision about one part."""
 
@@ -110,6 +127,8 @@ class Verdict:
     captured_at_s: float
     """When the part's centre crossed the gate, on the clock of the frames."""
     speed_px_s: float = 0.0
+    model: ModelId = NO_MODEL
+    """Whose operating point and, where there are views, whose answers it rests on."""
 
 
 class SourceLost(Exception):

@@ -7,13 +7,15 @@ from collections import deque
 from collections.abc import Callable
 from statistics import median
 
-from edge.domain import Frame, Part
+from edge.domain import Part
 
 RECALLED = 15
 """The cost of a view is the usual one of so many parts."""
 SAFETY = 1.25
 SPARE_S = 0.02
 """For what comes after judging: the journal, the pin."""
+MOST_WAITING = 100
+"""More parts than this are not kept waiting, whatever their deadline: the oldest goes to review."""
 
 
 class Haste:
@@ -42,14 +44,17 @@ class Haste:
         """Whether a verdict now is one before the part's deadline."""
         return self._clock() <= self._due_s(part)
 
-    def views(self, part: Part, frame: Frame, waiting: int) -> int:
+    def views(self, part: Part, settled_s: float, waiting: int) -> int:
         """How many of its views may be judged; 0 when even one would come too late.
 
-        `waiting`: parts of the same frame that have yet to be judged, this one included.
+        `settled_s`: when the frame was taken that settled it; `waiting`: parts that have yet to be judged, this one
+        included.
         """
         wanted = len(part.views)
         now_s = self._clock()
-        if now_s - frame.at_s > self._hurry_s:
+        if waiting > MOST_WAITING:
+            return 0
+        if now_s - settled_s > self._hurry_s:
             wanted = min(wanted, 1)
         left_s = self._due_s(part) - now_s - SPARE_S
         view_s = SAFETY * median(self._views_s) if self._views_s else 0.0

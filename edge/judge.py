@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.domain import Decision, Part, Scores, Verdict
+from edge.domain import NO_MODEL, Decision, ModelId, Part, Scores, Verdict
 
 NOT_SEEN = "no usable view"
 
@@ -28,6 +28,8 @@ class Judge:
     reject_steps: int
     log_odds_per_step: float
     """Turns evidence into a calibrated probability for people to read; no decision depends on it."""
+    model: ModelId = NO_MODEL
+    """The model whose operating point this is; each verdict names it."""
 
     _is_good: NDArray[np.bool_] = field(init=False, repr=False, compare=False)
 
@@ -74,4 +76,5 @@ class Judge:
             views=views,
             captured_at_s=part.at_s,
             speed_px_s=part.speed_px_s,
+            model=self.model,
         )

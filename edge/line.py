@@ -19,10 +19,10 @@ NO_TIME = "no time was left to judge it"
 
 
 class Budget(Protocol):
-    """Who knows the time: how many views of a part may be judged, `waiting` parts of its frame being left."""
+    """Who knows the time: how many views of a part may be judged, `waiting` parts being left, this one included."""
 
-    def views(self, part: Part, frame: Frame, waiting: int) -> int:
-        """0 when even one would come too late."""
+    def views(self, part: Part, settled_s: float, waiting: int) -> int:
+        """0 when even one would come too late; `settled_s`: when the frame was taken that settled the part."""
 
     def in_time(self, part: Part) -> bool:
         """Whether a verdict now comes before the part's deadline."""
@@ -53,12 +53,18 @@ class Line:
         witness: Witness | None = None,
     ) -> None:
         self.tracker = tracker
-        self.classifier = classifier
-        self.judge = judge
+        self._model = classifier, judge
         self.seen = seen
         self.budget = budget
         self.witness = witness
-        self._settled = self._unseen = 0
+        self._settled = self._unseen = self._waiting = 0
+
+    def change(self, classifier: Classifier, judge: Judge) -> None:
+        """Let another model judge from the next part on; may be called from any thread.
+
+        Classifier and operating point change together, so that no part is judged by two models.
+        """
+        self._model = classifier, judge
 
     @property
     def entered(self) -> int:
@@ -68,13 +74,16 @@ class Line:
     def inspect(self, frame: Frame) -> Iterator[Verdict]:
         """Take one frame; give one verdict for each part that it settled, each as soon as it falls.
 
-        The parts are settled (and `seen`) when this returns; they are judged while the verdicts are taken.
+        The parts are settled (and `seen`) when this returns; they are judged while the verdicts are taken. The next
+        frame may be given before all of them were, but their order is to be kept, and none left out.
         """
         parts = [self._numbered(part) for part in self._settled_by(frame)]
         if self.seen is not None:
             for part in parts:
                 self.seen(part)
-        return (self._judged(part, frame, len(parts) - place) for place, part in enumerate(parts))
+        self._waiting += len(parts)
+        settled_s = frame.at_s
+        return (self._judged(part, settled_s) for part in parts)
 
     def _settled_by(self, frame: Frame) -> list[Part]:
         parts = self.tracker.update(frame)
@@ -90,17 +99,19 @@ class Line:
         self._settled += 1
         return replace(part, number=self._settled)
 
-    def _judged(self, part: Part, frame: Frame, waiting: int) -> Verdict:
+    def _judged(self, part: Part, settled_s: float) -> Verdict:
+        waiting, self._waiting = self._waiting, self._waiting - 1
+        classifier, judge = self._model
         if not part.views:
-            return self.judge.decide(part, None)
-        count = len(part.views) if self.budget is None else self.budget.views(part, frame, waiting)
+            return judge.decide(part, None)
+        count = len(part.views) if self.budget is None else self.budget.views(part, settled_s, waiting)
         if count == 0:
-            return self.judge.decide(replace(part, reason=part.reason or NO_TIME), None)
+            return judge.decide(replace(part, reason=part.reason or NO_TIME), None)
         try:
-            scores = self.classifier.scores([view.crop for view in part.views[:count]])
+            scores = classifier.scores([view.crop for view in part.views[:count]])
         except ModelFailed as error:
             log.error("part %d goes to review: %s", part.number, error)
-            return self.judge.decide(replace(part, reason="the model did not answer"), None)
+            return judge.decide(replace(part, reason="the model did not answer"), None)
         if self.budget is not None and not self.budget.in_time(part):
             part = replace(part, reason=part.reason or NO_TIME)
-        return self.judge.decide(part, scores)
+        return judge.decide(part, scores)

@@ -8,7 +8,7 @@ from threading import Event
 from typing import Any
 
 from edge.belt import Belt, Clockwork, EncoderBelt, FollowedTracker, PhotoEye, SimulatedEncoder, TrackedBelt, Witness
-from edge.config import Config, ConfigError, PicameraSource, SimulatorSource
+from edge.config import Config
 from edge.domain import Frame, Part, Source, Tracker, Verdict
 from edge.sinks.reject import Forecast, RejectOutput
 
@@ -31,8 +31,7 @@ class Machine:
         on_unwitnessed: Callable[[Part], None],
         on_encoder: Callable[[bool], None],
     ) -> None:
-        """Take the pins; raises `NoPin`, or `ConfigError` when the sections do not fit together."""
-        _check(config)
+        """Take the pins; raises `NoPin`."""
         self.tracked = TrackedBelt(config.reject.belt_stop_s)
         self._encoder: EncoderBelt | None = None
         self._simulated: SimulatedEncoder | None = None
@@ -56,13 +55,10 @@ class Machine:
             undo.pop_all()
 
     def _belt(self, config: Config) -> Belt:
-        """The best count there is. A camera that sees a part here and there cannot follow the belt."""
-        source = config.source.chosen
+        """The best count there is."""
         if config.reject.follow == "time":
             return Clockwork()
-        if self._encoder is not None or self._simulated is not None:
-            return self._encoder or self._simulated or Clockwork()
-        return Clockwork() if isinstance(source, PicameraSource) and source.triggered else self.tracked
+        return self._encoder or self._simulated or self.tracked
 
     def followed(self, tracker: Tracker) -> Tracker:
         """The tracker, with an ear for what it says of the belt."""
@@ -71,7 +67,7 @@ class Machine:
     def opened(self, source: Source) -> Source:
         """A source was opened; the simulated encoder counts its belt."""
         if self._simulated is not None:
-            self._simulated.watch(source)  # type: ignore[arg-type]  # _check: it is the simulator
+            self._simulated.watch(source)  # type: ignore[arg-type]  # config/together.py: it is the simulator
         return source
 
     def seen(self, part: Part) -> None:
@@ -104,24 +100,3 @@ class Machine:
         for each in (self._eye, self._encoder, self.reject):
             if each is not None:
                 each.close()
-
-
-def _check(config: Config) -> None:
-    """What no single key can be wrong about."""
-    encoder, reject = config.encoder, config.reject
-    if encoder.kind == "simulator" and not isinstance(config.source.chosen, SimulatorSource):
-        raise ConfigError(["encoder.kind: simulator counts the simulated belt; set source.kind: simulator, or gpio"])
-    if reject.enabled and reject.follow == "belt" and encoder.kind == "gpio" and not reject.distance_px:
-        raise ConfigError(["reject.distance_px: must be set when an encoder counts the belt (docs/reject.md)"])
-    pins: dict[int, str] = {}
-    for key, pin, used in (
-        ("reject.pin", reject.pin, reject.enabled),
-        ("reject.stop_pin", reject.stop_pin, reject.enabled),
-        ("encoder.pin", encoder.pin, encoder.kind == "gpio"),
-        ("encoder.pin_b", encoder.pin_b, encoder.kind == "gpio"),
-        ("photo_eye.pin", config.photo_eye.pin, config.photo_eye.enabled),
-    ):
-        if used and pin >= 0 and pin in pins:
-            raise ConfigError([f"{key}: GPIO {pin} is {pins[pin]} already; take another"])
-        if used:
-            pins[pin] = key

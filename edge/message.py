@@ -26,15 +26,12 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Speaker:
-    """Who says it: station and model, the same for many verdicts."""
+    """Who says it, the same for every verdict."""
 
     site: str
     line: str
     station: str
     recipe: str
-    model_name: str
-    model_version: str
-    model_hash8: str
     simulated: bool
 
 
@@ -54,6 +51,7 @@ def encode(
 ) -> Record:
     """The wire format of one verdict, under 1 KiB. `image`: where its picture is, below the archive's folder."""
     low, high = verdict.limits
+    model = verdict.model
     document = {
         "schema": SCHEMA,
         "site": speaker.site,
@@ -68,7 +66,7 @@ def encode(
         "score": verdict.score,
         "limits": {"reject": high, "pass": low},
         "views": verdict.views,
-        "model": {"name": speaker.model_name, "version": speaker.model_version, "hash8": speaker.model_hash8},
+        "model": {"name": model.name, "version": model.version, "hash8": model.hash8},
         "recipe": speaker.recipe,
         "captured_at": iso(times.captured_s),
         "decided_at": iso(times.decided_s),

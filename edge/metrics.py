@@ -19,7 +19,7 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
 )
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 INFERENCE_BUCKETS_S = (
@@ -36,14 +36,24 @@ OTHER = "other"
 """The `label` of whatever was not declared: the number of series stays bounded."""
 
 THERMAL = Path("/sys/class/thermal")
+PROCESS_IO = Path("/proc/self/io")
+
+
+Family = type[GaugeMetricFamily] | type[CounterMetricFamily]
 
 
 class Computed(Collector):
-    """A gauge that is asked for its value at scrape time; absent until it can tell one."""
+    """A gauge or counter that is asked for its value at scrape time; absent until it can tell one."""
 
     def __init__(
-        self, registry: CollectorRegistry, name: str, documentation: str, labels: tuple[str, ...] = ()
+        self,
+        registry: CollectorRegistry,
+        name: str,
+        documentation: str,
+        labels: tuple[str, ...] = (),
+        kind: Family = GaugeMetricFamily,
     ) -> None:
+        self._kind = kind
         self._name = name
         self._documentation = documentation
         self._labels = labels
@@ -70,8 +80,8 @@ class Computed(Collector):
         if family.samples:
             yield family
 
-    def _family(self) -> GaugeMetricFamily:
-        return GaugeMetricFamily(self._name, self._documentation, labels=self._labels)
+    def _family(self) -> GaugeMetricFamily | CounterMetricFamily:
+        return self._kind(self._name, self._documentation, labels=self._labels)
 
 
 class Metrics:
@@ -94,10 +104,12 @@ class Metrics:
         "_parts",
         "_parts_disputed",
         "_stage",
+        "disk_written_bytes",
         "drift_score",
         "encoder_up",
         "frame_age_seconds",
         "frame_to_verdict_seconds",
+        "journal_up",
         "mqtt_up",
         "outbox_oldest_seconds",
         "outbox_pending",
@@ -201,6 +213,18 @@ class Metrics:
 
     def _register_outside(self, registry: CollectorRegistry) -> None:
         self.mqtt_up = Gauge("linegate_mqtt_up", "1 while the broker is connected.", registry=registry)
+        self.journal_up = Gauge(
+            "linegate_journal_up",
+            "1 while verdicts can be written to disk; at 0 every part is reviewed.",
+            registry=registry,
+        )
+        self.disk_written_bytes = Computed(
+            registry,
+            "linegate_disk_written_bytes_total",
+            "What this process has sent to disks, in whole pages; it wears SD cards out.",
+            kind=CounterMetricFamily,
+        )
+        self.disk_written_bytes.set_function(written_bytes)
         self.outbox_pending = Computed(
             registry, "linegate_outbox_pending", "Verdicts the broker has not acknowledged yet."
         )
@@ -270,6 +294,15 @@ class Metrics:
         """Parts with one verdict; an empty label counts as `unclassified`, an undeclared one as `other`."""
         label = label or UNCLASSIFIED
         return self._parts.labels(decision, label if label in self._labels else OTHER)
+
+
+def written_bytes(path: Path = PROCESS_IO) -> float | None:
+    """What this process has caused to be written to disks so far; None where the kernel does not count."""
+    try:
+        lines = dict(line.split(": ") for line in path.read_text().splitlines())
+        return float(lines["write_bytes"]) - float(lines["cancelled_write_bytes"])
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def soc_temperature(root: Path = THERMAL) -> float | None:

@@ -6,9 +6,13 @@ API: https://gpiozero.readthedocs.io/en/stable/. Every `factory` is gpiozero's, 
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
+
+MODULES = Path("/sys/module")
 
 
 class NoPin(OSError):
@@ -38,6 +42,26 @@ class Wish:
     key: str
     off: str
     """The line of configuration that does without."""
+
+
+def look(wish: Wish) -> str:
+    """What works the pins of this machine; none is taken. Raises `NoPin`."""
+
+    def named(gpiozero: Any) -> str:
+        gpiozero.Device.ensure_pin_factory()
+        factory = gpiozero.Device.pin_factory
+        return f"{factory.board_info.description} by {type(factory).__name__}"
+
+    told: str = _taken(wish, "pins", named)
+    return told
+
+
+def keeps_levels(modules: Path = MODULES) -> bool:
+    """Whether a pin keeps the level it was driven to when its process is killed; else the kernel lets go of it.
+
+    Kernels of Raspberry Pi OS do by default: https://github.com/raspberrypi/linux/pull/6150.
+    """
+    return any(each.read_text().strip() in "1Yy" for each in modules.glob("pinctrl_*/parameters/persist_gpio_outputs"))
 
 
 def open_output(wish: Wish, pin: int, *, active_high: bool = True, factory: Any = None) -> Output:
@@ -99,7 +123,9 @@ def _taken(wish: Wish, pins: str, make: Callable[[Any], Any]) -> Any:
     except ImportError:
         raise NoPin(f"{wish.key}: gpiozero is not installed; pip install 'linegate[gpio]', or set {wish.off}") from None
     try:
-        return make(gpiozero)
+        with warnings.catch_warnings():  # one for each library that is not there; what is raised says it all
+            warnings.simplefilter("ignore", gpiozero.PinFactoryFallback)
+            return make(gpiozero)
     except (gpiozero.GPIOZeroError, OSError) as error:
         reason = " ".join(str(error).split())
         raise NoPin(

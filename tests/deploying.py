@@ -21,7 +21,7 @@ PROMISED = frozenset(
         *("inference_seconds", "frame_to_verdict_seconds", "stage_seconds", "frames_total", "frames_dropped_total"),
         *("frame_age_seconds", "parts_total", "parts_entered_total", "verdicts_late_total", "camera_up", "mqtt_up"),
         *("outbox_pending", "outbox_oldest_seconds", "model_info", "model_swaps_total", "tpu_up", "drift_score"),
-        *("soc_temperature_celsius", "build_info"),
+        *("soc_temperature_celsius", "build_info", "journal_up", "disk_written_bytes_total"),
     )
 )
 """Names that stay: dashboards and alerts of other people are built on them."""

@@ -14,7 +14,6 @@ from gpiozero.pins.mock import MockFactory
 from edge import config
 from edge.belt import EncoderBelt, PhotoEye, TrackedBelt, Witness
 from edge.belt.witness import UNSEEN
-from edge.config import ConfigError
 from edge.domain import Decision, Part, Verdict
 from edge.machine import Machine
 from edge.pins import NoPin
@@ -304,22 +303,6 @@ def machine(**sections: Any) -> Machine:
     return Machine(
         config.Config(**sections), on_late=lambda *_: None, on_unwitnessed=lambda _: None, on_encoder=lambda _: None
     )
-
-
-@pytest.mark.parametrize(
-    ("sections", "says"),
-    [
-        ({"encoder": config.Encoder(kind="simulator"), "source": config.Sources(kind="clip")}, "encoder.kind"),
-        ({"encoder": config.Encoder(kind="gpio"), "reject": config.Reject(enabled=True)}, "reject.distance_px"),
-        (
-            {"encoder": config.Encoder(kind="gpio", pin=25), "photo_eye": config.PhotoEye(enabled=True)},
-            "photo_eye.pin: GPIO 25 is encoder.pin already",
-        ),
-    ],
-)
-def test_sections_that_do_not_fit_together_are_refused(sections: dict[str, Any], says: str) -> None:
-    with pytest.raises(ConfigError, match=says):
-        machine(**sections)
 
 
 @pytest.mark.parametrize(

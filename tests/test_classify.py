@@ -74,7 +74,7 @@ def refusal(folder: Path) -> str:
 
 
 def test_a_good_model_passes_its_trial(shipped: Path, classifier: TfliteClassifier) -> None:
-    assert f"golden answers right on {classifier.backend}" in try_in_child(shipped)
+    assert f"golden answers right on {classifier.backend}" in str(try_in_child(shipped))
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.95])

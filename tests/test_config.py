@@ -106,6 +106,45 @@ def test_bad_text_is_one_line(text: str, says: str) -> None:
     assert "\n" not in told
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("encoder: {kind: simulator}\nsource: {kind: clip}", "c.yaml: encoder.kind: "),
+        ("reject: {enabled: true}", "c.yaml: reject.distance_px: measure"),
+        ("reject: {enabled: true}\nencoder: {kind: gpio}", "c.yaml: reject.distance_px: measure"),
+        (
+            "reject: {enabled: true, distance_px: 9}\nsource: {kind: picamera, picamera: {triggered: true}}",
+            "c.yaml: reject.follow: a triggered camera",
+        ),
+        (
+            "encoder: {kind: gpio, pin: 25}\nphoto_eye: {enabled: true}",
+            "c.yaml: photo_eye.pin: GPIO 25 is encoder.pin already",
+        ),
+        (
+            "reject: {enabled: true, follow: time, stop_pin: 17}",
+            "c.yaml: reject.stop_pin: GPIO 17 is reject.pin already",
+        ),
+    ],
+)
+def test_sections_that_do_not_fit_together_are_one_line(text: str, says: str) -> None:
+    (told,) = mistakes(text)
+    assert told.startswith(says)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "reject: {enabled: true, follow: time}",
+        "reject: {enabled: true, distance_px: 900}",
+        "reject: {enabled: true, distance_px: 9}\nencoder: {kind: gpio}\n"
+        "source: {kind: picamera, picamera: {triggered: true}}",
+        "encoder: {kind: gpio, pin: 17}\nreject: {pin: 17}",
+    ],
+)
+def test_sections_that_fit_together_are_accepted(text: str) -> None:
+    assert parse(text)
+
+
 def test_an_empty_file_and_an_empty_section_mean_the_defaults() -> None:
     assert parse("") == parse("mqtt:\n") == Config()
 

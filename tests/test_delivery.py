@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 import pytest
 from brokers import eventually
@@ -28,12 +30,17 @@ class Disk:
     def last_sequence(self) -> int:
         return self._last
 
-    def append(self, records: Sequence[Record]) -> None:
+    def append(self, records: Sequence[Record], amended: Callable[[], Sequence[Record]]) -> None:
         if self.failing:
             raise SinkDown("disk full")
+        records = amended()
         self.records.extend(records)
         self._last = records[-1].sequence
         self.commits += 1
+
+    def tidy(self) -> None:
+        if self.failing:
+            raise SinkDown("disk full")
 
     def announce(self, count: int) -> None:
         self.announced.append(count)
@@ -56,18 +63,20 @@ def decided(number: int, decision: Decision = Decision.PASS) -> Decided:
 class Delivered:
     """A delivery in a thread of its own, with what it told others."""
 
-    def __init__(self, disk: Disk) -> None:
+    def __init__(self, disk: Disk, commits_per_s: float = 50.0) -> None:
         self.disk = disk
         self.told: list[tuple[int, int]] = []
         self.became: list[tuple[Decision, str]] = []
-        self.unkept: list[int] = []
+        self.given: list[tuple[int, Decision]] = []
         self.journal: list[str] = []
         self.delivery = Delivery(
             disk,
             lambda each, sequence: Record(sequence=sequence, payload=str(each.verdict.number).encode()),
             on_committed=self._committed,
             on_journal=self.journal.append,
-            on_unkept=lambda verdict: self.unkept.append(verdict.number),
+            on_given=lambda verdict: self.given.append((verdict.number, verdict.decision)),
+            on_idle=lambda: self.disk.tidy(),
+            commits_per_s=commits_per_s,
         )
         self.error: Exception | None = None
         self.thread = threading.Thread(target=self._run)
@@ -99,10 +108,10 @@ def test_what_piled_up_shares_a_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     entered, leave = threading.Event(), threading.Event()
     plain = disk.append
 
-    def slow(records: Sequence[Record]) -> None:
+    def slow(records: Sequence[Record], amended: Callable[[], Sequence[Record]]) -> None:
         entered.set()
         leave.wait(5)
-        plain(records)
+        plain(records, amended)
 
     monkeypatch.setattr(disk, "append", slow)
     running = Delivered(disk)
@@ -126,7 +135,8 @@ def test_while_the_journal_fails_every_part_becomes_review_and_none_is_lost(monk
     disk.failing = True
     assert running.delivery.give(decided(2)).decision is Decision.PASS, "nobody can know yet"
     eventually(lambda: running.journal == ["disk full"])
-    eventually(lambda: running.unkept == [2], what="telling the gate about the part that seemed to pass")
+    seemed_to_pass = [(1, Decision.PASS), (2, Decision.PASS), (2, Decision.REVIEW)]
+    eventually(lambda: running.given == seemed_to_pass, what="telling the gate about the part that seemed to pass")
     assert running.delivery.give(decided(3)).decision is Decision.REVIEW
     assert running.delivery.give(decided(4, Decision.REJECT)).decision is Decision.REVIEW
     eventually(lambda: disk.announced[-1:] == [3])
@@ -145,7 +155,7 @@ def test_while_the_journal_fails_every_part_becomes_review_and_none_is_lost(monk
         (Decision.REVIEW, f"the journal could not write; {rejected}"),
         (Decision.PASS, ""),
     ]
-    assert running.unkept == [2]
+    assert running.given[3:] == [(3, Decision.REVIEW), (4, Decision.REVIEW), (5, Decision.PASS)]
 
 
 def test_a_verdict_that_falls_in_the_moment_of_the_failure_is_not_passed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,7 +163,7 @@ def test_a_verdict_that_falls_in_the_moment_of_the_failure_is_not_passed(monkeyp
     disk = Disk()
     entered, leave = threading.Event(), threading.Event()
 
-    def fails_slowly(_records: Sequence[Record]) -> None:
+    def fails_slowly(_records: Sequence[Record], _amended: Callable[[], Sequence[Record]]) -> None:
         entered.set()
         leave.wait(5)
         raise SinkDown("disk full")
@@ -165,7 +175,7 @@ def test_a_verdict_that_falls_in_the_moment_of_the_failure_is_not_passed(monkeyp
         entered.wait(5)
         assert running.delivery.give(decided(2)).decision is Decision.PASS
         leave.set()
-        eventually(lambda: running.unkept == [1, 2])
+        eventually(lambda: running.given[2:] == [(1, Decision.REVIEW), (2, Decision.REVIEW)])
     running.delivery.close()
     running.thread.join(5)
     assert [decision for decision, _ in running.became] == [Decision.REVIEW] * 2
@@ -193,3 +203,118 @@ def test_when_memory_is_full_too_the_line_is_told(monkeypatch: pytest.MonkeyPatc
             running.delivery.give(decided(number))
     running.delivery.aborted.set()
     running.thread.join(5)
+
+
+def test_a_disk_that_does_not_answer_counts_as_failed_before_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what was under way is review everywhere, although in the end it was written."""
+    monkeypatch.setattr(delivery, "PATIENCE_S", 0.05)
+    disk = Disk()
+    answers = threading.Event()
+    plain = disk.append
+
+    def hangs(records: Sequence[Record], amended: Callable[[], Sequence[Record]]) -> None:
+        assert answers.wait(20)
+        plain(records, amended)
+
+    monkeypatch.setattr(disk, "append", hangs)
+    running = Delivered(disk)
+    assert running.delivery.give(decided(1)).decision is Decision.PASS
+
+    def noticed() -> list[str]:
+        running.delivery.mind()
+        return running.journal
+
+    eventually(noticed)
+    assert "has not answered" in running.journal[0]
+    assert running.given == [(1, Decision.PASS), (1, Decision.REVIEW)]
+    assert running.delivery.give(decided(2)).decision is Decision.REVIEW
+    answers.set()
+    eventually(lambda: running.journal[1:] == [""])
+    monkeypatch.undo()
+    assert running.delivery.give(decided(3)).decision is Decision.PASS
+    running.delivery.close()
+    running.thread.join(5)
+    assert running.told == [(1, 1), (2, 2), (3, 3)]
+    assert [decision for decision, _ in running.became] == [Decision.REVIEW, Decision.REVIEW, Decision.PASS]
+
+
+def test_a_disk_that_fails_between_verdicts_is_noticed_and_so_is_its_return(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "RETRY_S", 0.02)
+    monkeypatch.setattr(delivery, "IDLE_S", 0.02)
+    disk = Disk()
+    disk.failing = True
+    running = Delivered(disk)
+    running.delivery.give(decided(0))
+    eventually(lambda: running.journal == ["disk full"])
+    disk.failing = False
+    eventually(lambda: running.journal == ["disk full", ""])
+    disk.failing = True
+    eventually(lambda: running.journal == ["disk full", "", "disk full"])
+    assert running.delivery.give(decided(1)).decision is Decision.REVIEW
+    disk.failing = False
+    eventually(lambda: running.journal[3:] == [""])
+    running.delivery.close()
+    running.thread.join(5)
+
+
+def test_however_fast_verdicts_fall_commits_are_bounded() -> None:
+    disk = Disk()
+    running = Delivered(disk, commits_per_s=10.0)
+    began_s = time.monotonic()
+    for number in range(500):
+        running.delivery.give(decided(number))
+        time.sleep(0.001)
+    running.delivery.close()
+    running.thread.join(5)
+    took_s = time.monotonic() - began_s
+    assert len(running.told) == 500
+    assert disk.commits <= 10 + 10 * took_s + 2
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_whatever_the_disk_does_what_the_gate_was_told_last_is_what_is_kept(
+    monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """A disk that fails, hangs and is quick by turns, while another thread minds it."""
+    monkeypatch.setattr(delivery, "RETRY_S", 0.002)
+    monkeypatch.setattr(delivery, "PATIENCE_S", 0.004)
+    chance, disk = random.Random(seed), Disk()
+    plain = disk.append
+
+    def moody(records: Sequence[Record], amended: Callable[[], Sequence[Record]]) -> None:
+        mood = chance.random()
+        if mood < 0.2:
+            time.sleep(chance.uniform(0, 0.012))
+        if mood < 0.1 or 0.2 < mood < 0.3:
+            raise SinkDown("disk full")
+
+        def late() -> Sequence[Record]:
+            found = amended()
+            if mood > 0.9:
+                time.sleep(0.006)
+            return found
+
+        plain(records, late)
+
+    monkeypatch.setattr(disk, "append", moody)
+    running, done = Delivered(disk, commits_per_s=1000.0), threading.Event()
+
+    def mind() -> None:
+        while not done.wait(0.001):
+            running.delivery.mind()
+
+    minding = threading.Thread(target=mind)
+    minding.start()
+    for number in range(1, 801):
+        running.delivery.give(decided(number))
+        time.sleep(chance.choice((0, 0, 0.001, 0.002)))
+    running.delivery.close()
+    running.thread.join(30)
+    done.set()
+    minding.join()
+    assert running.told == [(number, number) for number in range(1, 801)]
+    last_word = dict(running.given)
+    kept = {number: decision for (number, _), (decision, _) in zip(running.told, running.became, strict=True)}
+    assert kept == last_word
+    assert {Decision.PASS, Decision.REVIEW} == set(kept.values())
+    assert running.journal[-1] == ""

@@ -78,10 +78,20 @@ def test_install_places_a_configuration_that_is_valid(tmp_path: Path) -> None:
     assert (tmp_path / "etc/systemd/system/linegate.service").read_text() == UNIT.read_text()
 
 
+def test_the_keys_of_the_models_are_roots_and_the_sites(tmp_path: Path) -> None:
+    install(tmp_path)
+    keys = tmp_path / "etc/linegate/keys"
+    assert load(tmp_path / "etc/linegate/config.yaml").model.keys == "/etc/linegate/keys"
+    assert [each.name for each in keys.iterdir()] == [each.name for each in (ROOT / "models/keys").iterdir()]
+    (keys / "linegate-demo.pub").unlink()
+    install(tmp_path)
+    assert not list(keys.iterdir())
+
+
 def test_nothing_is_kept_beside_the_configuration(tmp_path: Path) -> None:
     install(tmp_path)
     config = load(tmp_path / "etc/linegate/config.yaml")
-    places = [path for path, _ in keys() if path.rpartition(".")[2] in ("path", "folder", "shelf")]
+    places = [path for path, _ in keys() if path.rpartition(".")[2] in ("path", "folder", "shelf", "shadow_folder")]
     assert {"model.shelf", "journal.path", "archive.folder"} <= set(places)
     for path in places:
         value = operator.attrgetter(path)(config)
@@ -94,7 +104,7 @@ def test_the_installed_configuration_is_still_the_manual(tmp_path: Path) -> None
     shipped = (ROOT / "config.yaml").read_text().splitlines()
     comments = [[line.partition("#")[2] for line in lines] for lines in (installed, shipped)]
     assert comments[0] == comments[1]
-    assert sum(a != b for a, b in zip(installed, shipped, strict=True)) == 3
+    assert sum(a != b for a, b in zip(installed, shipped, strict=True)) == 5
 
 
 def test_install_again_keeps_what_is_the_sites(tmp_path: Path) -> None:
@@ -110,11 +120,13 @@ def test_install_puts_models_on_the_shelf_and_leaves_the_live_one(tmp_path: Path
     install(tmp_path)
     shelf = tmp_path / "var/lib/linegate/models"
     assert (shelf / "current").resolve() == shelf / shipped.name
+    (shelf / shipped.name / "signature").unlink()
     (shelf / "own-00000000").mkdir()
     (shelf / "current").unlink()
     (shelf / "current").symlink_to("own-00000000")
     install(tmp_path)
     assert os.readlink(shelf / "current") == "own-00000000"
+    assert (shelf / shipped.name / "signature").read_bytes() == (shipped / "signature").read_bytes()
 
 
 def system_python(folder: Path, module: str) -> str:

@@ -1,4 +1,4 @@
-"""Ejection on a virtual clock: no wrong part, none lost without a word. `make soak-belt` runs thousands more."""
+"""Ejection on a virtual clock: no wrong part, none lost without a word. `make soak-line` runs thousands more."""
 
 from __future__ import annotations
 

@@ -120,8 +120,8 @@ def test_the_plc_gets_every_verdict_though_gateway_broker_and_plc_fail(tmp_path:
     pytest.importorskip("pymodbus")
     plc = Plc()
     broker = Mosquitto(tmp_path)
-    gateway = [sys.executable, str(GATEWAY), "--broker", f"127.0.0.1:{broker.port}", "--topic", TOPIC]
-    gateway += ["--plc", f"127.0.0.1:{plc.port}", "--address", str(FIRST_REGISTER)]
+    gateway = [sys.executable, str(GATEWAY), f"127.0.0.1:{broker.port}", TOPIC]
+    gateway += [f"127.0.0.1:{plc.port}", str(FIRST_REGISTER)]
 
     def append(line: Running, count: int) -> None:
         line.append(count)

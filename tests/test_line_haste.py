@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edge.domain import Box, Decision, Frame, Image, Part, Scores, Verdict, View
-from edge.haste import Haste
+from edge.haste import MOST_WAITING, Haste
 from edge.judge import Judge
 from edge.line import NO_TIME, Line
 
@@ -91,6 +91,22 @@ def test_a_deadline_is_shared_among_the_parts_of_a_frame() -> None:
     assert all(asked >= 1 for asked in model.asked)
     assert [each.decision for each in verdicts] == [Decision.PASS] * 4
     assert 4 <= sum(model.asked) <= 6
+
+
+def test_parts_of_later_frames_wait_their_turn_and_are_counted_as_waiting() -> None:
+    clock = Clock()
+    model = Model(clock, 0.03)
+    haste = Haste(9.0, 0.2, clock=clock)
+    haste.took(0.03)
+    line = Line(Belt(part(), part()), model, JUDGE, budget=haste)
+    waiting = [line.inspect(Frame(index=index, at_s=100.0, image=PICTURE)) for index in range(2)]
+    assert [each.number for verdicts in waiting for each in verdicts] == [1, 2, 3, 4]
+    assert 4 <= sum(model.asked) <= 6, "the deadline is shared among all four"
+
+
+def test_no_more_than_so_many_parts_are_kept_waiting() -> None:
+    verdicts, _ = judged(*[part()] * (MOST_WAITING + 5), view_s=0.0)
+    assert [each.reason for each in verdicts] == [NO_TIME] * 5 + [""] * MOST_WAITING
 
 
 def test_what_cannot_be_judged_in_time_is_reviewed_at_once() -> None:

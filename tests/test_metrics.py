@@ -27,6 +27,8 @@ PROMISED = {
     "linegate_encoder_up": ("gauge", set()),
     "linegate_camera_up": ("gauge", {"camera"}),
     "linegate_mqtt_up": ("gauge", set()),
+    "linegate_journal_up": ("gauge", set()),
+    "linegate_disk_written_bytes_total": ("counter", set()),
     "linegate_outbox_pending": ("gauge", set()),
     "linegate_outbox_oldest_seconds": ("gauge", set()),
     "linegate_model_info": ("gauge", {"name", "version", "hash8", "backend"}),
@@ -43,6 +45,7 @@ def full() -> CollectorRegistry:
     """A registry on which everything that can be told has been told."""
     registry = CollectorRegistry()
     metrics = Metrics(registry)
+    metrics.encoder_up.set_function(lambda: 1.0)
     metrics.frames("cam1").inc()
     metrics.frames_dropped("overload").inc(2)
     metrics.camera_up("cam1").set(1)
@@ -59,7 +62,6 @@ def full() -> CollectorRegistry:
     for computed in (metrics.frame_age_seconds, metrics.outbox_pending, metrics.outbox_oldest_seconds):
         computed.set_function(lambda: 0.5)
     metrics.tpu_up.set_function(lambda: 1.0)
-    metrics.encoder_up.set_function(lambda: 1.0)
     metrics.drift_score.set_function(lambda: 0.1, "brightness")
     metrics.soc_temperature_celsius.set_function(lambda: 51.5)
     return registry

@@ -38,7 +38,7 @@ def judged(belt: SimulatorSource) -> tuple[list[bytes], list[Verdict], truth.Com
     """The payloads of one belt, its verdicts, and how they agree with what was on it."""
     config = Config(source=Sources(simulator=belt))
     bundle = open_bundle(config.model, ROOT)
-    line, encode = build_line(config, bundle), replay_encoder(config, bundle)
+    line, encode = build_line(config, bundle), replay_encoder(config)
     simulator = Simulator(belt, paced=False, seconds=SECONDS)
     verdicts: list[Verdict] = []
     payloads: list[bytes] = []

@@ -38,7 +38,7 @@ def part(number: int) -> Part:
 def record(number: int, decision: Decision, day: str = "2026-11-24") -> Record:
     part_id = uuid.UUID(int=number)
     name = picture_name(SETTINGS, verdict(number, decision), sequence=number, day=day, part_id=str(part_id))
-    document = {"decision": decision.value, "sequence": number, "image": name}
+    document = {"decision": decision.value, "sequence": number, "model": {"hash8": "3fa91c07"}, "image": name}
     return Record(sequence=number, payload=json.dumps(document, separators=(",", ":")).encode())
 
 
@@ -61,7 +61,8 @@ def keep(archive: ImageArchive, decision: Decision, numbers: range, day: str = "
 
 
 def pictures(folder: Path, decision: Decision) -> list[int]:
-    return sorted(uuid.UUID(path.stem).int for path in (folder / decision.value).glob("*/*.jpg"))
+    found = (folder / decision.value).glob("*/*.jpg")
+    return sorted(uuid.UUID(path.stem).int for path in found if not path.name.endswith(".map.jpg"))
 
 
 def test_a_picture_lies_beside_its_verdict(tmp_path: Path) -> None:
@@ -73,6 +74,44 @@ def test_a_picture_lies_beside_its_verdict(tmp_path: Path) -> None:
     image = cv2.imread(str(tmp_path / name), cv2.IMREAD_GRAYSCALE)
     assert np.abs(image.astype(int) - NOISE).mean() < 12
     assert list(tmp_path.rglob("*.part")) == []
+
+
+def explained(crop: np.ndarray, hash8: str) -> tuple[np.ndarray, np.ndarray]:
+    assert hash8 == "3fa91c07"
+    return crop[::2, ::2], np.eye(8, dtype=np.float32)
+
+
+def test_beside_rejects_and_reviews_lies_where_the_model_saw_the_defect(tmp_path: Path) -> None:
+    archive = ImageArchive(SETTINGS, tmp_path, explained)
+
+    def feed() -> None:
+        for place, decision in enumerate(Decision):
+            keep(archive, decision, range(10 * place + 2, 10 * place + 4))
+
+    run(archive, feed)
+    for decision, count in {Decision.REJECT: 2, Decision.REVIEW: 2, Decision.PASS: 0}.items():
+        maps = sorted((tmp_path / decision.value).glob("*/*.map.jpg"))
+        assert len(maps) == count
+        assert all(cv2.imread(str(path)).shape == (60, 60, 3) for path in maps)
+        assert len([path for path in (tmp_path / decision.value).rglob("*.jpg") if path not in maps]) in (1, 2)
+
+
+def test_maps_count_and_go_with_their_pictures_and_what_a_crash_left_goes(tmp_path: Path) -> None:
+    settings = config.Archive(enabled=True, free_mb=0, keep_mb=1)
+    first = ImageArchive(settings, tmp_path, explained)
+    run(first, lambda: keep(first, Decision.REJECT, range(1, 80)))
+    day = tmp_path / "reject" / "2026-11-24"
+    whole = sorted(path.name for path in day.iterdir())
+    assert len(whole) == 3 * len(pictures(tmp_path, Decision.REJECT))
+    for name in ("0192f1c2.json", "0192f1c2.map.jpg", f"{uuid.UUID(int=79)}.jpg.part"):
+        (day / name).write_bytes(b"x")
+    second = ImageArchive(settings, tmp_path, explained)
+    run(second, lambda: None)
+    assert sorted(path.name for path in day.iterdir()) == whole
+    third = ImageArchive(settings, tmp_path, explained)
+    run(third, lambda: keep(third, Decision.REJECT, range(80, 160)))
+    assert sum(path.stat().st_size for path in tmp_path.rglob("*.*") if path.is_file()) <= 1e6
+    assert pictures(tmp_path, Decision.REJECT)[-1] == 159
 
 
 def test_passed_parts_are_sampled_and_parts_without_a_view_have_no_picture() -> None:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from small_disk import small_disk
+from small_disk import frozen, small_disk, small_ext4
 
 from edge.domain import SinkDown
 from edge.message import Record
@@ -32,6 +32,11 @@ def records(first: int, last: int) -> list[Record]:
 
 def sequences(journal: Journal, after: int = 0, limit: int = 10_000) -> list[int]:
     return [record.sequence for record in journal.pending(after, limit)]
+
+
+def pruned(journal: Journal, now_s: float) -> int:
+    """Forget all that may be forgotten; how many."""
+    return sum(iter(lambda: journal.prune(now_s), 0))
 
 
 @pytest.fixture
@@ -119,10 +124,10 @@ def test_pruning_forgets_what_is_old_and_acknowledged_only(path: Path) -> None:
     now_s += 2 * 86400
     journal.append(records(1201, 1210))
     journal.acknowledge(1100)
-    assert journal.prune(now_s) == 1100
+    assert pruned(journal, now_s) == 1100
     assert [record.sequence for record in journal.range(1, 1101)] == [1101]
     journal.acknowledge(1210)
-    assert journal.prune(now_s + 10 * 86400) == 109
+    assert pruned(journal, now_s + 10 * 86400) == 109
     journal.close()
     again = Journal(path, keep_days=1)
     assert again.last_sequence == 1210
@@ -135,7 +140,7 @@ def test_delivered_records_are_kept_up_to_a_size_and_undelivered_ones_always(pat
         journal.append(records(first, first + 99))
     assert journal.prune(time.time()) == 0
     journal.acknowledge(3500)
-    assert 2500 < journal.prune(time.time()) < 3500
+    assert 2500 < pruned(journal, time.time()) < 3500
     kept = [record.sequence for record in journal.range(1, 4000)]
     assert kept == list(range(kept[0], 4001))
     journal.close()
@@ -145,7 +150,7 @@ def test_delivered_records_are_kept_up_to_a_size_and_undelivered_ones_always(pat
     for first in range(4001, 8000, 100):
         journal.append(records(first, first + 99))
         journal.acknowledge(first + 99)
-        journal.prune(time.time())
+        pruned(journal, time.time())
     journal.close()
     assert path.stat().st_size <= size, "the room of forgotten records is used again"
 
@@ -506,3 +511,30 @@ def test_a_disk_filled_by_others_costs_no_verdict(tmp_path: Path) -> None:
         again = Journal(disk / "journal.sqlite", 30)
         assert sequences(again) == list(range(1, 800))
         again.close()
+
+
+def test_amended_records_take_the_place_of_what_was_written(journal: Journal, path: Path) -> None:
+    changed = [Record(sequence=each, payload=b"amended") for each in (1, 2)]
+    journal.append(records(1, 2), lambda: changed)
+    assert journal.pending(0, 9) == changed
+    assert journal.range(1, 9) == changed
+    journal.append(records(3, 3))
+    assert sequences(journal) == [1, 2, 3]
+
+
+def test_a_disk_that_hangs_keeps_nobody_but_the_writer(tmp_path: Path) -> None:
+    with small_ext4(tmp_path) as disk:
+        journal = Journal(disk / "journal.sqlite", 30)
+        journal.append(records(1, 5))
+        writer = threading.Thread(target=lambda: journal.append(records(6, 6)))
+        with frozen(disk):
+            writer.start()
+            time.sleep(0.3)
+            assert writer.is_alive()
+            assert sequences(journal) == [1, 2, 3, 4, 5]
+            assert journal.backlog()[0] == 5
+            with pytest.raises(SinkDown, match="its disk has not answered for 2 s; check the disk"):
+                journal.settle()
+        writer.join(10)
+        assert sequences(journal) == [1, 2, 3, 4, 5, 6]
+        journal.close()

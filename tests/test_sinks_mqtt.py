@@ -31,8 +31,7 @@ from edge.sinks.mqtt import MqttPublisher
 
 STATION = config.Station(site="plant1", line="line3", station="cam1")
 SPEAKER = Speaker(
-    site="plant1", line="line3", station="cam1", recipe="casting-60mm",
-    model_name="casting", model_version="2026.11.24", model_hash8="3fa91c07", simulated=False,
+    site="plant1", line="line3", station="cam1", recipe="casting-60mm", simulated=False,
 )  # fmt: skip
 
 pytestmark = needs_mosquitto
@@ -350,7 +349,7 @@ def test_a_broker_that_forbids_the_topic_is_noticed_and_later_gets_everything(tm
         assert unique(listener.sequences()) == list(range(1, 11))
         assert all(each["replayed"] for each in listener.on("verdict")[:4])
         assert caplog.text.count("refuses linegate/plant1/line3/cam1/verdict") == 1
-        eventually(lambda: any(each["event"] == "verdict refused" for each in listener.on("event")))
+        eventually(lambda: any(each["event"] == "verdict_refused" for each in listener.on("event")))
 
 
 def test_nobody_listening_counts_as_delivered_and_is_said_once(tmp_path: Path, broker: Mosquitto, caplog: Any) -> None:
@@ -358,7 +357,7 @@ def test_nobody_listening_counts_as_delivered_and_is_said_once(tmp_path: Path, b
         line.append(20)
         eventually(lambda: line.journal.acknowledged == 20)
         eventually(lambda: listener.on("event"))
-        assert [each["event"] for each in listener.on("event")] == ["no subscribers"]
+        assert [each["event"] for each in listener.on("event")] == ["no_subscribers"]
         with Listener(broker.port):
             line.append()
             eventually(lambda: line.journal.acknowledged == 21)

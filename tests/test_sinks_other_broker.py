@@ -1,9 +1,7 @@
-"""A second, unrelated broker: aedes on Node.js. Runs where LINEGATE_NODE names a folder with `npm install aedes@1`."""
+"""A second, unrelated broker: aedes on Node.js."""
 
 from __future__ import annotations
 
-import os
-import shutil
 import socket
 import subprocess
 import time
@@ -11,26 +9,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 from brokers import Listener, eventually, free_port
+from npm_packages import installed
 from test_sinks_mqtt import running, unique
 
-FOLDER = Path(os.environ.get("LINEGATE_NODE", "node"))
 SERVER = """
 const { Aedes } = require("aedes");
 Aedes.createBroker().then(broker => require("net").createServer(broker.handle).listen(+process.argv[1], "127.0.0.1"));
 """
 
-pytestmark = pytest.mark.skipif(
-    not (shutil.which("node") and (FOLDER / "node_modules" / "aedes").is_dir()),
-    reason="aedes is not installed (npm install aedes@1 in a folder, and its path in LINEGATE_NODE)",
-)
-
 
 @contextmanager
-def aedes(port: int) -> Iterator[None]:
+def aedes(folder: Path, port: int) -> Iterator[None]:
     """The broker, killed at the end."""
-    with subprocess.Popen(["node", "-e", SERVER, str(port)], cwd=FOLDER) as process:
+    with subprocess.Popen(["node", "-e", SERVER, str(port)], cwd=folder) as process:
 
         def listening() -> bool:
             with socket.socket() as probe:
@@ -44,9 +36,9 @@ def aedes(port: int) -> Iterator[None]:
 
 
 def test_verdicts_state_and_requests_work_with_aedes_too(tmp_path: Path) -> None:
-    port = free_port()
+    folder, port = installed("brokers"), free_port()
     with running(tmp_path, port, commands=True) as line:
-        with aedes(port), Listener(port) as listener:
+        with aedes(folder, port), Listener(port) as listener:
             eventually(lambda: line.up)
             line.append(100)
             eventually(lambda: listener.sequences() == list(range(1, 101)))
@@ -56,7 +48,7 @@ def test_verdicts_state_and_requests_work_with_aedes_too(tmp_path: Path) -> None
         eventually(lambda: not line.up)
         line.append(50)
         time.sleep(0.2)
-        with aedes(port), Listener(port) as listener:
+        with aedes(folder, port), Listener(port) as listener:
             eventually(lambda: line.journal.acknowledged == 150)
             line.append()
             eventually(lambda: 151 in listener.sequences())

@@ -285,6 +285,31 @@ def test_birth_data_and_death_as_the_specification_wants_them(
 
 
 @needs_mosquitto
+def test_without_its_camera_the_device_is_dead_and_tells_no_verdict(
+    tmp_path: Path, broker: Mosquitto, independent: Independent
+) -> None:
+    lost, running = ({"line": each, "model": None} for each in ("camera lost", "running"))
+    with hosted(broker.port, independent) as host, viewed(tmp_path, broker.port) as line:
+        eventually(lambda: len(host.raw) == 2)
+        line.view.say_state(lost)
+        eventually(lambda: [kind for kind, _ in host.heard()[2:]] == ["DDATA", "DDEATH"])
+        line.append(2)
+        line.view.say_counters({"parts": 2, "pass": 1, "reject": 1, "review": 0})
+        host.command(
+            independent.encode({"timestamp": 1, "metrics": [{"name": REBIRTH, "type": "Boolean", "value": True}]})
+        )
+        eventually(lambda: len(host.births()) == 2)
+        assert host.heard()[-1][0] == "NBIRTH"
+        line.view.say_state(running)
+        eventually(lambda: host.sequences() == [1, 2])
+        heard = host.heard()
+        assert [kind for kind, _ in heard[4:]] == ["NBIRTH", "DBIRTH", "DDATA", "DDATA"]
+        assert [payload["seq"] for _, payload in heard] == [0, 1, 2, 3, 0, 1, 2, 3]
+        born = values(heard[5][1])
+        assert (born["State/Line"], born["Counters/Parts"], born["Verdict/Sequence"]) == ("running", 2, None)
+
+
+@needs_mosquitto
 def test_a_rebirth_says_everything_anew_with_the_same_bdseq_and_a_flood_of_them_does_not(
     tmp_path: Path, broker: Mosquitto, independent: Independent, monkeypatch: pytest.MonkeyPatch
 ) -> None:

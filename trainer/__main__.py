@@ -23,7 +23,10 @@ STEPS = {
     "explain": "show which places of misjudged parts spoke for a defect",
     "report": "write report.html from metrics.json",
     "pack": "write the bundle for the device",
+    "sign": "vouch for the run's bundle with a secret key (linegate models keygen)",
 }
+
+TAKE_DATA = ("run", "train", "protocol", "inspect")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,9 +52,10 @@ def _do(asked: argparse.Namespace) -> None:
     from trainer import steps
 
     shelf = Path(asked.shelf) if asked.shelf else None
+    key = Path(asked.key) if "key" in asked and asked.key else None
     if asked.command == "run":
         run = _begun(asked)
-        steps.run(run, shelf or _shelf(run))
+        steps.run(run, shelf or _shelf(run), key)
         return
     if asked.command == "train":
         run = _begun(asked)
@@ -66,7 +70,9 @@ def _do(asked: argparse.Namespace) -> None:
         return
     run = Run.open(_out(asked))
     if asked.command == "pack":
-        steps.pack_bundle(run, shelf or _shelf(run))
+        steps.pack_bundle(run, shelf or _shelf(run), key)
+    elif asked.command == "sign":
+        steps.sign(run, Path(asked.key))
     elif asked.command == "report":
         steps.write_report(run)
     elif asked.command == "protocol":
@@ -138,10 +144,14 @@ def _parser() -> argparse.ArgumentParser:
         each = commands.add_parser(name, help=about, description=about.capitalize() + ".")
         each.add_argument("recipe", nargs="?", metavar="RECIPE", help="a recipe file; without it the defaults are used")
         each.add_argument("--out", metavar="DIR", help="the run's folder (default: build/<name of the recipe>)")
-        if name in ("run", "train", "inspect"):
+        if name in TAKE_DATA:
             each.add_argument("--data", metavar="DIR", help="a folder with one folder of pictures per class")
             each.add_argument("--good", action="append", metavar="CLASS", help="a class that is good (may be repeated)")
-        if name in ("run", "train"):
+        if name in ("run", "pack", "sign"):
+            each.add_argument(
+                "--key", metavar="FILE", help="sign the bundle with this secret key", required=name == "sign"
+            )
+        if name in TAKE_DATA[:3]:
             each.add_argument(
                 "--afresh", action="store_true", help="forget what an earlier run in this folder has done"
             )

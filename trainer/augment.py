@@ -96,7 +96,14 @@ def relit(image: Image, how: Augment, random: np.random.Generator) -> Image:
         light = _smeared(light, random.uniform(0, how.blur_px), random).reshape(height, width, channels)
     if how.noise:
         light += random.standard_normal(light.shape, dtype=np.float32) * np.float32(random.uniform(0, how.noise))
-    return np.asarray(np.clip(light + 0.5, 0, 255), dtype=np.uint8)
+    taken = np.asarray(np.clip(light + 0.5, 0, 255), dtype=np.uint8)
+    return compressed(taken, random.uniform(min(how.jpeg, 95.0), 95)) if how.jpeg and random.random() < 0.2 else taken
+
+
+def compressed(image: Image, quality: float) -> Image:
+    """A gray or three-channel picture as JPEG leaves it."""
+    _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, round(quality)])
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_UNCHANGED), dtype=np.uint8).reshape(image.shape)
 
 
 def _smeared(light: NDArray[np.float32], extent_px: float, random: np.random.Generator) -> NDArray[np.float32]:

@@ -14,6 +14,12 @@ CHOSEN = "int8_ptq"
 def claims(got: Document) -> list[str]:
     """What the figures allow a careful person to say, and what they do not."""
     escape, overkill = got["escape_rate"], got["overkill_rate"]
+    if not overkill["of"]:
+        return [
+            f"No class of the data is good. The model tells kinds of defects apart, rightly for "
+            f"{100 * got['kinds']['accuracy']:.1f} % of {got['parts']} parts that it was not trained on, and passes "
+            "nothing. It says nothing about whether a part is defective: for that it needs pictures of good parts."
+        ]
     missing = parts_needed(0.01)
     return [
         f"Of {escape['of']} defective test parts {escape['count']} would have been taken for good: with 95 % certainty "
@@ -32,6 +38,8 @@ def parts_needed(share: float, level: float = 0.95) -> int:
 def warnings(metrics: Document) -> list[str]:
     """What must not be claimed from these figures, as far as the figures themselves can tell."""
     got, said = metrics[CHOSEN]["grouped"], []
+    if not got["overkill_rate"]["of"]:
+        return said
     best = max(metrics["baselines"]["grouped"].items(), key=lambda each: each[1]["balanced_accuracy"] or 0.0)
     mine, theirs = got["balanced_accuracy"] or 0.0, best[1]["balanced_accuracy"] or 0.0
     if theirs >= mine - 0.05:

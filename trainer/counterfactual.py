@@ -25,23 +25,23 @@ USUAL = 99.5
 CALMEST = 0.04
 SURE = 97.0
 """Percentile of the loudest places on good parts above which a place is surely a flaw."""
+FINE_PX = 6.0
+"""Reach along the row of what a small flaw is compared with: light that varies slowly would hide it."""
 EDGE = 0.45
 """Share of its peak down to which a flaw reaches."""
 MARGIN = 7
 """Pixels around a flaw that its patch holds: for its soft edge, and to see what lies beside it."""
 OFFERS = 32
-LIBERAL = 0.7
+LIBERAL = 0.55
 """Share of what is surely a flaw from which on a place is painted over: rather one too many than one left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usual:
-    """What differs on good parts."""
+    """What differs on good parts, at two scales: against the row, and against what is close by in the row."""
 
-    rows: Floats
-    """Usual difference at each row, in relative brightness."""
-    sure: float
-    """How many times the usual a place must differ to be surely a flaw."""
+    rows: tuple[Floats, Floats]
+    """What is surely a flaw at each row, in relative brightness, at either scale."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ class Flaw:
     mask: Mask
     """The patch: what belongs to the flaw, 0 to 1 with a soft edge."""
     peak: float
-    """How many times the usual it differs."""
+    """How much it differs, in units of what is surely a flaw."""
 
     def rows(self, drop: int = 0) -> slice:
         """The patch's rows in a strip, moved down by `drop`."""
@@ -67,21 +67,28 @@ class Flaw:
 
 def usual(good: Sequence[Image]) -> Usual:
     """Measure good strips; `(height, width)` uint8 as `laid` gives them."""
-    rows = np.stack([np.percentile(np.abs(_difference(each)), USUAL, axis=1) for each in good])
+    scales = list(zip(*(_scales(_difference(each)) for each in good), strict=True))
+    return Usual(rows=(_sure(scales[0]), _sure(scales[1])))
+
+
+def _sure(differences: Sequence[Floats]) -> Floats:
+    """Per row, what hardly any good strip exceeds anywhere."""
+    rows = np.stack([np.percentile(np.abs(each), USUAL, axis=1) for each in differences])
     scale = np.maximum(cv2.GaussianBlur(np.median(rows, axis=0).astype(np.float32)[:, None], (1, 5), 1.0), CALMEST)
-    loudest = [float(_loudness(_difference(each), scale).max()) for each in good]
-    return Usual(rows=scale[:, 0], sure=max(1.5, float(np.percentile(loudest, SURE))))
+    loudest = [float(_smooth(np.abs(each) / scale).max()) for each in differences]
+    return np.asarray(scale * np.float32(max(1.5, float(np.percentile(loudest, SURE)))), dtype=np.float32)
 
 
 def flaws(strip: Image, level: Usual, share: float = 1.0) -> list[Flaw]:
     """The places that differ by more than `share` of what is sure, loudest first."""
-    loud = _loudness(_difference(strip), level.rows[:, None])
+    pairs = zip(_scales(_difference(strip)), level.rows, strict=True)
+    loud = np.maximum(*(_smooth(np.abs(each) / rows) for each, rows in pairs))
     height, width = loud.shape
     shift = int(np.argmin(loud.max(axis=0)))
     turned = np.roll(loud, -shift, axis=1)
     found = []
-    _, parts = cv2.connectedComponents((turned > EDGE * share * level.sure).astype(np.uint8))
-    for number in np.unique(parts[turned >= share * level.sure]):
+    _, parts = cv2.connectedComponents((turned > EDGE * share).astype(np.uint8))
+    for number in np.unique(parts[turned >= share]):
         inside = parts == number
         down, across = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
         rows = slice(max(0, down[0] - MARGIN), min(height, down[-1] + 1 + MARGIN))
@@ -110,14 +117,15 @@ def transplanted(good: Image, donor: Image, taken: Sequence[Flaw], random: np.ra
     return _lit(light, mine), where
 
 
-def blank(good: Image, shapes: Sequence[Flaw], random: np.random.Generator) -> Image:
-    """The good strip with places of the shapes of flaws swapped for others of its own: seams, but no flaw."""
+def blank(good: Image, shapes: Sequence[Flaw], random: np.random.Generator) -> tuple[Image, Mask]:
+    """The good strip with places of the shapes of flaws swapped for others of its own: seams, no flaw; and where."""
     light, mine = _split(good)
-    width = good.shape[1]
+    width, where = good.shape[1], np.zeros(good.shape, np.float32)
     for flaw in shapes:
         here, there = (flaw.columns(width, int(random.integers(width))) for _ in range(2))
         mine[flaw.rows(), here] += flaw.mask * (mine[flaw.rows(), there] - mine[flaw.rows(), here])
-    return _lit(light, mine)
+        where[flaw.rows(), here] = np.maximum(where[flaw.rows(), here], flaw.mask)
+    return _lit(light, mine), where
 
 
 def covered(taken: Sequence[Flaw], shape: tuple[int, ...]) -> Mask:
@@ -129,21 +137,20 @@ def covered(taken: Sequence[Flaw], shape: tuple[int, ...]) -> Mask:
     return where
 
 
-def healed(strip: Image, taken: Sequence[Flaw], random: np.random.Generator) -> Image | None:
-    """The strip with these flaws painted over from the same rows; None where no clean place is left to take from."""
+def healed(strip: Image, taken: Sequence[Flaw], spare: Image, random: np.random.Generator) -> Image:
+    """The strip with these flaws painted over from the same rows, its own or, where none is clean, a good part's."""
     light, mine = _split(strip)
-    width = strip.shape[1]
+    width, theirs = strip.shape[1], _difference(spare)
     spoilt = covered(taken, strip.shape) > 0.02
     for flaw in taken:
         here, rows = flaw.columns(width), flaw.rows()
         before = mine[rows, here]
         rim = ~spoilt[rows, here]
-        turns = random.permutation(width)[:OFFERS]
-        free = [there for turn in turns if not spoilt[rows, there := flaw.columns(width, int(turn))].any()]
-        if not free:
-            return None
-        off = [float(np.abs(mine[rows, there] - before)[rim].sum()) for there in free]
-        mine[rows, here] += flaw.mask * (mine[rows, free[int(np.argmin(off))]] - before)
+        offers = [flaw.columns(width, int(turn)) for turn in random.permutation(width)[:OFFERS]]
+        clean = [mine[rows, there] for there in offers if not spoilt[rows, there].any()]
+        clean = clean or [theirs[rows, there] for there in offers]
+        off = [float(np.abs(each - before)[rim].sum()) for each in clean]
+        mine[rows, here] += flaw.mask * (clean[int(np.argmin(off))] - before)
     return _lit(light, mine)
 
 
@@ -160,13 +167,11 @@ class Pair:
 def pair(donor: Image, good: Sequence[Image], level: Usual, random: np.random.Generator) -> Pair | None:
     """Heal a defective strip, and move its loudest flaw onto one of the good ones; None where no flaw is sure."""
     maybe = flaws(donor, level, LIBERAL)
-    surely = [each for each in maybe if each.peak >= level.sure]
-    clean = healed(donor, maybe, random) if surely else None
-    if clean is None:
+    if not maybe or maybe[0].peak < 1.0:
         return None
     whole = good[int(random.integers(len(good)))]
-    spoilt, _ = transplanted(whole, donor, surely[:1], random)
-    return Pair(healed=clean, transplanted=spoilt, levels=contrast(whole, spoilt))
+    spoilt, _ = transplanted(whole, donor, maybe[:1], random)
+    return Pair(healed=healed(donor, maybe, whole, random), transplanted=spoilt, levels=contrast(whole, spoilt))
 
 
 def contrast(before: Image, after: Image) -> int:
@@ -178,9 +183,17 @@ def _difference(strip: Image) -> Floats:
     return ring.relative(strip)[:, ring.WRAP_PX : -ring.WRAP_PX]
 
 
-def _loudness(difference: Floats, rows: Floats) -> Floats:
-    padded = cv2.copyMakeBorder(np.abs(difference), 0, 0, 4, 4, cv2.BORDER_WRAP)
-    return np.asarray(cv2.GaussianBlur(padded, (0, 0), 0.7)[:, 4:-4] / rows, dtype=np.float32)
+def _scales(difference: Floats) -> tuple[Floats, Floats]:
+    """The difference from the row, and from what is close by in the row."""
+    reach = round(3 * FINE_PX)
+    padded = cv2.copyMakeBorder(difference, 0, 0, reach, reach, cv2.BORDER_WRAP)
+    close = cv2.GaussianBlur(padded, (2 * reach + 1, 1), sigmaX=FINE_PX, sigmaY=0.01)[:, reach:-reach]
+    return difference, np.asarray(difference - close, dtype=np.float32)
+
+
+def _smooth(loud: Floats) -> Floats:
+    padded = cv2.copyMakeBorder(loud, 0, 0, 4, 4, cv2.BORDER_WRAP)
+    return np.asarray(cv2.GaussianBlur(padded, (0, 0), 0.7)[:, 4:-4], dtype=np.float32)
 
 
 def _split(strip: Image) -> tuple[Floats, Floats]:

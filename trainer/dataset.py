@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import math
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -18,9 +19,14 @@ from trainer import recipe as recipes
 from trainer.errors import Refused
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
-GOOD_NAMES = frozenset({"ok", "good", "normal", "pass", "okay", "io", "fine", "free", "ok_front", "no_defect"})
+GOOD_WORDS = frozenset({"ok", "good", "normal", "pass", "okay", "io", "fine", "free", "perfect", "intact"})
+FLAW_WORDS = frozenset({"defect", "defects", "fault", "faults", "flaw", "flaws", "damage"})
+DENIALS = frozenset({"not", "no", "non", "without", "free", "zero"})
+NO_DEFECT = "no_defect"
+"""The class that stands for good parts where no class of the data is good: it is never said."""
 PARTS = ("train", "validation", "test")
 FEWEST = 3
+KINDS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,16 +113,27 @@ def regrouped(data: Dataset, numbers: Sequence[int], named: str) -> Dataset:
     return replace(data, pictures=pictures, grouped_by=named)
 
 
+def sounds_good(label: str) -> bool:
+    """Whether a class's name says that its parts are good: ok_front, MT_Free, defect-free; not: not_ok, defect."""
+    words = set(re.split(r"[^a-z0-9]+", label.casefold()))
+    if words & FLAW_WORDS:
+        return bool(words & DENIALS)
+    return bool(words & GOOD_WORDS) and not words & (DENIALS - {"free"})
+
+
 def good_labels(labels: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...]:
-    """Which classes are good: as the recipe says, or guessed from their names; raises `Refused`."""
+    """Which classes are good: as the recipe says, or guessed from their names; raises `Refused`.
+
+    None, where there are `KINDS` classes or more and none sounds good: kinds of defects, to be told apart.
+    """
     if wanted:
         strange = [each for each in wanted if each not in labels]
         if strange:
             raise Refused(f"good: {strange[0]!r} is no class of the data; its classes are {', '.join(labels)}")
         good = tuple(each for each in labels if each in wanted)
     else:
-        good = tuple(each for each in labels if each.casefold() in GOOD_NAMES)
-        if not good:
+        good = tuple(each for each in labels if sounds_good(each))
+        if not good and len(labels) < KINDS:
             raise Refused(
                 f"none of the classes {', '.join(labels)} is called ok, good or normal; "
                 "say which are good: `good: [NAME]` in the recipe, or --good NAME"
@@ -130,6 +147,8 @@ def divide(data: Dataset, good: Sequence[str], wish: recipes.Split, seed: int) -
     """Divide whole groups into train, validation and test, each class by its share; raises `Refused`."""
     groups = _groups_by_label(data.pictures)
     for side, labels in (("good", good), ("defective", [each for each in groups if each not in good])):
+        if side == "good" and not labels:
+            continue
         parts = sum(len(groups[each]) for each in labels)
         if parts < FEWEST:
             raise Refused(
@@ -268,7 +287,7 @@ def _fill_gaps(place: dict[str, str], groups: dict[str, list[str]], good: Sequen
     """Many classes of one or two parts each would leave a side without any test: lend whole parts until none is."""
     for side in (True, False):
         mine = [group for label in sorted(groups) if (label in good) is side for group in groups[label]]
-        for split in PARTS:
+        for split in PARTS if mine else ():
             if not any(place[group] == split for group in mine):
                 counts = Counter(place[group] for group in mine)
                 donor = max(PARTS, key=lambda name: counts[name])

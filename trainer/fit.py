@@ -83,7 +83,7 @@ def _through_windows(
     lesson = Lesson(recipe, input_spec(recipe), data, labels, good)
     narrow = dataclasses.replace(recipe.input, width_px=WINDOW_PX)
     model = network.build(recipe.network, recipe.input, *counts)
-    if lesson.bench is not None:
+    if lesson.bench is not None and how.coarse and narrow.width_px < recipe.input.width_px:
         begun, lesson.window_px = network.build(recipe.network, narrow, *counts), WINDOW_PX
         first = _learn(begun, lesson, dataclasses.replace(how, epochs=how.coarse), stage="coarse", watch=watch)
         model.set_weights(first.model.get_weights())
@@ -155,11 +155,11 @@ def _learn(
         losses = [float(update(*each)) for each in lesson.batches(steps, defect_map(model).shape[1:3])]
         loss = float(np.mean(losses))
         # Without validation pictures the last weights stay, which the falling learning rate has calmed.
-        score = _separation(predict(model, lesson.held), lesson.held_classes, lesson.deck.good) if held else 0.0
-        history.append({"epoch": epoch + 1, "loss": loss, "validation_auroc": score})
+        score = _separation(predict(model, lesson.held), lesson.held_classes, lesson.deck.good) if held else None
+        history.append({"epoch": epoch + 1, "loss": loss} | ({} if score is None else {"validation_auroc": score}))
         # Of equal scores the later one wins: its learning rate is lower, its weights calmer.
-        if score >= best:
-            best, best_weights = score, model.get_weights()
+        if (score or 0.0) >= best:
+            best, best_weights = score or 0.0, model.get_weights()
         _progress(epoch + 1, how.epochs, loss, score, time.perf_counter() - began)
         if watch:
             watch.epoch(stage, Standing.of(model, optimizer, lesson.random, history, best, best_weights))
@@ -226,15 +226,18 @@ def _sharpness(progress: float) -> float:
 
 
 def _separation(logits: NDArray[np.float32], wanted: NDArray[np.int64], good: int) -> float:
-    """The AUROC of good against defective pictures."""
+    """The AUROC of good against defective pictures; where all are of one side, the share whose class is told."""
+    if (wanted >= good).all():
+        return float((logits.argmax(axis=1) == wanted).mean())
     evidence = logits[:, good:].max(axis=1) - logits[:, :good].max(axis=1)
     return auroc(evidence.astype(np.float64), wanted >= good) or 0.0
 
 
-def _progress(epoch: int, epochs: int, loss: float, score: float, seconds: float) -> None:
+def _progress(epoch: int, epochs: int, loss: float, score: float | None, seconds: float) -> None:
     filled = round(20 * epoch / epochs)
     bar = "#" * filled + "." * (20 - filled)
-    line = f"  [{bar}] epoch {epoch}/{epochs}  loss {loss:.3f}  validation {score:.3f}  {seconds:.0f} s"
+    held = "–" if score is None else f"{score:.3f}"
+    line = f"  [{bar}] epoch {epoch}/{epochs}  loss {loss:.3f}  validation {held}  {seconds:.0f} s"
     end = "\n" if epoch == epochs or not sys.stderr.isatty() else "\r"
     if sys.stderr.isatty() or epoch % max(1, epochs // 20) == 0 or epoch == epochs:
         print(line, end=end, file=sys.stderr, flush=True)

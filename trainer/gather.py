@@ -57,6 +57,7 @@ def usual(
 
     shown = fit.stack(data, "validation", spec)
     fine = np.array([each.label in good for each in data.of("validation")], dtype=bool)
+    fine = fine if fine.any() else ~fine
     steps = evidence(outputs[f"{CHOSEN}/validation"], columns(labels, good))[fine]
     flat = shown[fine].reshape(int(fine.sum()), -1).astype(np.float64)
     signals = {"brightness": flat.mean(axis=1), "contrast": flat.std(axis=1), "evidence_steps": steps}
@@ -69,7 +70,8 @@ def usual(
 def short(metrics: Document) -> Document:
     """The figures that travel in the manifest: those of the variant that travels."""
     wanted = ("accuracy", "precision", "recall", "f1", "escape_rate", "overkill_rate", "at_limits", "parts", "pictures")
-    return {split: {key: got[key] for key in wanted} for split, got in metrics[CHOSEN].items()}
+    leakage = {split: leak["rate"] for split, leak in metrics["leakage"].items() if isinstance(leak, dict)}
+    return {split: {key: got[key] for key in wanted} for split, got in metrics[CHOSEN].items()} | {"leakage": leakage}
 
 
 def _explained(part: Part) -> Document | None:

@@ -66,7 +66,7 @@ def look(root: Path, good: Sequence[str]) -> Overview:
         )
         for label, both in sums.items()
     }
-    copies = leakage.groups(len(thumbnails), leakage.pairs(thumbnails))
+    copies = leakage.parts(len(thumbnails), leakage.pairs(thumbnails))
     table["near_copy_of"] = [data.pictures[leader].file if leader != i else "" for i, leader in enumerate(copies)]
     table["part"] = table["group"] if data.grouped_by == "groups.csv" else [data.pictures[i].group for i in copies]
     described = np.stack([suspects.describe(each) for each in thumbnails])
@@ -96,7 +96,7 @@ def save(found: Overview, out: Path) -> list[Path]:
 def _good_of(data: Dataset, good: Sequence[str]) -> tuple[str, ...]:
     if good:
         return dataset.good_labels(data.labels, good)
-    return tuple(each for each in data.labels if each.casefold() in dataset.GOOD_NAMES)
+    return tuple(each for each in data.labels if dataset.sounds_good(each))
 
 
 def _row(each: Picture, image: NDArray[np.uint8], size: int, good: Sequence[str]) -> Document:

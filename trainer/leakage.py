@@ -22,6 +22,10 @@ SIDE_PX, RINGS, ANGLES, HARMONICS = 160, 40, 256, 48
 CANDIDATES = 24
 ALIKE = 0.95
 """Correlation above which two pictures count as one. Lower ones chain different parts of one kind together."""
+STRICTER = (ALIKE, 0.97, 0.985, 0.995)
+LARGEST = 0.2
+"""Share of all pictures above which a group is no part but a kind of parts that look alike."""
+FEW = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +49,15 @@ def pairs(pictures: Iterable[Image], alike: float = ALIKE) -> list[Pair]:
         for one, other in sorted(_candidates(prints))
         if (how := _correlation(waves[one], waves[other])) >= alike
     ]
+
+
+def parts(count: int, found: Sequence[Pair]) -> list[int]:
+    """The group of each picture, at the lowest likeness at which no group swallows the set; alone, if there is none."""
+    for alike in STRICTER:
+        numbers = groups(count, [pair for pair in found if pair.alike >= alike])
+        if max(Counter(numbers).values(), default=0) <= max(FEW, LARGEST * count):
+            return numbers
+    return list(range(count))
 
 
 def groups(count: int, found: Iterable[Pair]) -> list[int]:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle import InputSpec, Unregistered, laid
+from edge.bundle.ring import WRAP_PX
 from trainer import counterfactual
 from trainer.augment import Image, moved, moved_strip, relit, seen, seen_strip, shrink
 from trainer.counterfactual import Flaw, Usual
@@ -22,6 +23,10 @@ from trainer.dataset import Dataset, Picture, pixels, readable
 from trainer.drawn import cells, flawed
 from trainer.recipe import Recipe
 
+MARGIN_PX = 64
+"""What is cut out on either side of a window and cut off again: the mean along a row reaches so far."""
+WAYS = 3
+"""In how many ways the flaws of one picture are painted over; finding clean places is what takes the time."""
 FLAWED, WHOLE = -1, -2
 """Classes of made pictures: defective, or good, but of no class of the data."""
 Batch = tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]
@@ -45,10 +50,11 @@ class Deck:
         for index, each in enumerate(pictures):
             parts[each.label][each.group].append(index)
         known = [(label, list(parts[label].values())) for label in labels if parts[label]]
-        self._sides = [
+        sides = [
             [groups for label, groups in known if label in good],
             [groups for label, groups in known if label not in good],
         ]
+        self._sides = [side or sides[1] for side in sides]
 
     def draw(self, count: int) -> list[int]:
         """`count` indices of pictures, good and defective in turn."""
@@ -81,7 +87,7 @@ class Bench:
             tuple(counterfactual.flaws(strip, level, counterfactual.LIBERAL)) if each else ()
             for strip, each in zip(strips, bad, strict=True)
         )
-        surely = tuple(tuple(flaw for flaw in each if flaw.peak >= level.sure) for each in maybe)
+        surely = tuple(tuple(flaw for flaw in each if flaw.peak >= 1.0) for each in maybe)
         return cls(usual=level, surely=surely, maybe=maybe)
 
 
@@ -96,10 +102,14 @@ class Lesson:
         """How wide a piece of an unrolled part is shown while training, with the flaw in it; 0: all of it."""
         # Light that falls off across the picture comes back to where it began on the way around.
         self._light = dataclasses.replace(recipe.augment, gradient=0.0) if spec.registration else recipe.augment
+        self._still = dataclasses.replace(recipe.augment, rotation_deg=0.0)
+        self._clean: dict[tuple[int, int], Image] = {}
         self.random = np.random.default_rng(recipe.seed)
         pictures, self.crops = laid_out(data, "train", spec)
         self.deck = Deck(pictures, labels, good, self.random)
+        self._fine = np.flatnonzero(self.deck.classes < self.deck.good)
         moves = spec.registration is not None and spec.channels == 1 and recipe.augment.counterfactual
+        moves = moves and len(self._fine) > 0
         self.bench = Bench.of(self.crops, self.deck.classes >= self.deck.good) if moves else None
         held, crops = laid_out(data, "validation", spec)
         self.held_classes = classes(held, labels)
@@ -160,47 +170,60 @@ class Lesson:
 
     def _counterfactual(self, turn: int, grid: tuple[int, int], bench: Bench) -> tuple[Image, int, NDArray[np.float32]]:
         """In turn: a good part, one with a flaw moved or drawn onto it, a healed defective part, a defective part."""
-        how, random = self.recipe.augment, self.random
-        role = turn % 4
+        random, role = self.random, turn % 4
         index = self.deck.one(bad=role >= 2)
         if role == 2 or (role == 3 and self.window_px):
             # In a window a flaw must be: parts on which none was found wait for the whole picture.
             index = next((each for _ in range(8) if bench.surely[each := self.deck.one(bad=True)]), index)
         crop, kind = self.crops[index], int(self.deck.classes[index])
         mask: NDArray[np.float32] | None = np.zeros(crop.shape, np.float32)
+        look = counterfactual.covered(bench.surely[index], crop.shape) if role >= 2 else mask
         if role == 0 and random.random() < 0.3:
             other = self.deck.one(bad=True)
-            crop = counterfactual.blank(crop, bench.maybe[other][:2], random)
+            crop, look = counterfactual.blank(crop, bench.maybe[other][:2], random)
         elif role == 1:
             crop, mask, kind = self._spoilt(crop, bench)
-        elif role == 2:
-            clean = counterfactual.healed(crop, bench.maybe[index], random) if bench.surely[index] else None
-            if clean is None:
-                mask = None
-            else:
-                crop, kind = clean, WHOLE
-                if random.random() < 0.25:
-                    crop, mask, kind = self._spoilt(crop, bench)
-        else:
+            look = mask
+        elif role == 2 and bench.surely[index]:
+            crop, kind = self._healed(index, bench), WHOLE
+            if random.random() < 0.25:
+                crop, mask, kind = self._spoilt(crop, bench)
+                look = mask
+        elif role >= 2:
             mask = None
-        where = mask if mask is not None else counterfactual.covered(bench.surely[index], crop.shape)
-        turned, turned_where = moved_strip(crop, how, random, where)
-        assert turned_where is not None
-        shown, spots = seen_strip(relit(turned[:, :, None], self._light, random)), around(turned_where)
-        if self.window_px:
-            start = self._window(spots)
-            shown, spots = shown[:, start : start + self.window_px], spots[:, start : start + self.window_px]
+        # What was painted over or swapped is looked at as closely as a flaw, or it would be known by its absence.
+        at = self._window(look) if self.window_px else None
+        shown, spots = self._shown(crop, look if mask is None else mask, at)
         place = cells(spots, *grid) if mask is not None else np.full(grid, -1.0, np.float32)
         return shown, kind, place
 
-    def _window(self, spots: NDArray[np.float32]) -> int:
-        """Where a window begins that holds a flaw well inside it, or any place where there is none."""
-        last = spots.shape[1] - self.window_px
-        columns = np.flatnonzero(spots.max(axis=0) > 0.5)
+    def _healed(self, index: int, bench: Bench) -> Image:
+        """A defective part without its flaws, in one of a few ways, which are the same whenever they are asked for."""
+        asked = index, int(self.random.integers(WAYS))
+        if asked not in self._clean:
+            random = np.random.default_rng((self.recipe.seed, *asked))
+            spare = self.crops[int(random.choice(self._fine))]
+            self._clean[asked] = counterfactual.healed(self.crops[index], bench.maybe[index], spare, random)
+        return self._clean[asked]
+
+    def _window(self, look: NDArray[np.float32]) -> int:
+        """The column where a window begins that holds a marked place well inside it, or any where there is none."""
+        columns = np.flatnonzero(look.max(axis=0) > 0.5)
         if not len(columns):
-            return int(self.random.integers(last + 1))
-        at = int(columns[self.random.integers(len(columns))]) - int(self.random.integers(16, self.window_px - 16))
-        return min(max(at, 0), last)
+            return int(self.random.integers(look.shape[1]))
+        return int(columns[self.random.integers(len(columns))]) - int(self.random.integers(16, self.window_px - 16))
+
+    def _shown(self, crop: Image, mask: NDArray[np.float32], window: int | None) -> tuple[Image, NDArray[np.float32]]:
+        """A strip, or the window that begins at a column, varied, as the network is shown it; and its mask."""
+        if window is None:
+            varied, spots = moved_strip(crop, self.recipe.augment, self.random, mask)
+            return seen_strip(relit(varied[:, :, None], self._light, self.random)), around(spots)
+        # Cut before it is varied, with a margin: the rest would be varied for nothing.
+        taken = (window - MARGIN_PX + np.arange(self.window_px + 2 * MARGIN_PX)) % crop.shape[1]
+        varied, spots = moved_strip(crop[:, taken], self._still, self.random, mask[:, taken])
+        shown = seen_strip(relit(varied[:, :, None], self._light, self.random))
+        inside = slice(MARGIN_PX + WRAP_PX, MARGIN_PX + WRAP_PX + self.window_px)
+        return shown[:, inside], around(spots)[:, inside]
 
     def _spoilt(self, crop: Image, bench: Bench) -> tuple[Image, NDArray[np.float32], int]:
         """A picture without flaws with one on it: somebody else's, or a drawn one."""
@@ -245,6 +268,4 @@ def finished(crop: Image, spec: InputSpec) -> Image:
 
 def around(mask: NDArray[np.float32]) -> NDArray[np.float32]:
     """A mask on a strip, wrapped as the strip is."""
-    from edge.bundle.ring import WRAP_PX
-
     return np.asarray(cv2.copyMakeBorder(mask, 0, 0, WRAP_PX, WRAP_PX, cv2.BORDER_WRAP), dtype=np.float32)

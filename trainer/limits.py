@@ -67,6 +67,9 @@ def choose(steps: Floats, defective: NDArray[np.bool_], costs: Costs, scale: flo
     as their number allows, so that a clean separation does not pretend to certainty. Then each verdict is given
     where it costs least.
     """
+    if defective.all():
+        # Nothing good was ever seen: nothing may pass.
+        return Limits(pass_steps=-255, reject_steps=-255 + NARROWEST_STEPS, temperature=1.0, clamped=True)
     slope, shift = _logistic(steps, defective)
     prior = math.log(costs.defect_share / (1 - costs.defect_share)) - math.log(
         (defective.sum() + 1) / ((~defective).sum() + 1)

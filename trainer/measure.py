@@ -112,7 +112,11 @@ def assess(
     bad, fine = int(parts.defective.sum()), int((~parts.defective).sum())
     by_part = binary(flagged, parts.defective) | {"auroc": _round(auroc(parts.steps, parts.defective))}
     by_picture = binary(steps > limits.cut_steps, defective) | {"auroc": _round(auroc(steps, defective))}
+    kinds = told_apart(pictures, outputs, labels)
+    if not fine:
+        by_part, by_picture = by_part | kinds, by_picture | {"accuracy": kinds["accuracy_by_picture"]}
     return {
+        "kinds": kinds,
         **{key: by_part[key] for key in ("accuracy", "balanced_accuracy", "precision", "recall", "f1", "auroc")},
         "escape_rate": rate(int((~flagged & parts.defective).sum()), bad),
         "overkill_rate": rate(int((flagged & ~parts.defective).sum()), fine),
@@ -139,6 +143,23 @@ def assess(
             if said != truth
         ],
     }
+
+
+def told_apart(pictures: Sequence[Picture], outputs: NDArray[np.generic], labels: Sequence[str]) -> Document:
+    """How well classes are told apart, over parts, whose outputs are the mean of their pictures'; mean over classes."""
+    names = sorted({each.part for each in pictures})
+    rows = np.asarray(outputs, dtype=np.float64)
+    mine = {name: [place for place, each in enumerate(pictures) if each.part == name] for name in names}
+    said = np.array([int(rows[mine[name]].mean(axis=0).argmax()) for name in names])
+    true = np.array([labels.index(label) for _, label in names])
+    present = [binary(said == kind, true == kind) for kind in np.unique(true)]
+    means = {key: _mean([each[key] or 0.0 for each in present]) for key in ("precision", "recall", "f1")}
+    each_picture = rows.argmax(axis=1) == np.array([labels.index(each.label) for each in pictures])
+    return {"accuracy": _mean(said == true), "accuracy_by_picture": _mean(each_picture), **means}
+
+
+def _mean(values: Sequence[float] | NDArray[np.bool_]) -> float:
+    return round(float(np.mean(values)), 5)
 
 
 def confusion(pictures: Sequence[Picture], outputs: NDArray[np.generic], labels: Sequence[str]) -> Document:

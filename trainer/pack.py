@@ -16,7 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle import Bundle, BundleError, InputSpec, Shelf, digest
+from edge.bundle import Bundle, BundleError, InputSpec, Shelf, Signer, digest
+from edge.bundle.signature import sign
 from trainer import recipe as recipes
 from trainer.augment import Image
 from trainer.errors import Refused
@@ -76,10 +77,23 @@ def pack(contents: Contents, out: Path) -> Bundle:
         if slot.exists():
             shutil.rmtree(slot)
         folder.rename(slot)
+    return opened(slot)
+
+
+def opened(folder: Path) -> Bundle:
+    """A packed bundle, read back whole; raises `Refused`."""
     try:
-        return Bundle.open(slot)
+        return Bundle.open(folder)
     except BundleError as error:
         raise Refused(f"the packed bundle cannot be read back: {error}") from None
+
+
+def vouch(bundle: Bundle, key: Path) -> Signer:
+    """Sign a bundle with a secret key (linegate models keygen); raises `Refused`."""
+    try:
+        return sign(bundle, key)
+    except (BundleError, OSError) as error:
+        raise Refused(str(error)) from None
 
 
 def place(bundle: Bundle, shelf: Path) -> Path:
@@ -104,14 +118,16 @@ def golden_choice(wanted: Sequence[int], steps: NDArray[np.float64], at_most: in
 
 
 def _manifest(contents: Contents, files: dict[str, str]) -> dict[str, Any]:
-    shape = contents.input
+    shape = dataclasses.asdict(contents.input)
+    if shape["registration"] is not None:
+        shape["registration"] = {"kind": "ring", **shape["registration"]}
     return {
         "schema": SCHEMA,
         "name": contents.recipe.name,
         "version": contents.recipe.version,
         "labels": list(contents.labels),
         "good": list(contents.good),
-        "input": {**dataclasses.asdict(shape), "scale": 1.0, "zero_point": -128},
+        "input": {**shape, "scale": 1.0, "zero_point": -128},
         "output": {
             "meaning": "logits",
             "scale": contents.output.scale,
@@ -126,7 +142,11 @@ def _manifest(contents: Contents, files: dict[str, str]) -> dict[str, Any]:
             "runtime": contents.runtime,
             "kernels": contents.kernels,
             "pictures": [
-                {"file": f"golden/{name}", "outputs": [int(each) for each in outputs]}
+                {
+                    "file": f"golden/{name}",
+                    "label": contents.labels[int(np.argmax(outputs))],
+                    "outputs": [int(each) for each in outputs],
+                }
                 for name, _, outputs in contents.golden
             ],
         },

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import json
+import hashlib
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -17,56 +17,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from sklearn.ensemble import RandomForestClassifier
 
-from edge.bundle import InputSpec, Unregistered
-from edge.bundle import ring as rings
-from trainer import counterfactual, dataset, fit, lesson, measure, quantize, robustness
-from trainer.augment import Image, seen
+from trainer import dataset, fit, lesson, quantize, robustness, trials
+from trainer import recipe as recipes
 from trainer.claims import rate_text
 from trainer.dataset import Dataset, Picture
-from trainer.drawn import hole, hole_at
 from trainer.limits import Limits, columns, evidence
 from trainer.recipe import Recipe
 from trainer.run import read_json, write_json
 from trainer.runtime import Model
-from trainer.study import LOST
+from trainer.trials import Judge
 
 Document = dict[str, Any]
 
 FOLDS = 5
 VIEWS = 24
 """At most so many pictures of a part are used: more of the same part say little more."""
-ASKED = 6
-"""Counterfactuals per part."""
 GRID_PICTURES = 100
-HOLE_PX = 2.5
 CUT = Limits(pass_steps=-1, reject_steps=1, temperature=1.0, clamped=True)
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Judge:
-    """One fold's file and what it needs to be asked."""
-
-    model: Model
-    spec: InputSpec
-    good: NDArray[np.bool_]
-
-    def crop(self, crop: Image) -> float:
-        """Evidence in steps of a picture as the camera takes it."""
-        try:
-            return self.shown(seen(crop, self.spec))
-        except Unregistered:
-            return LOST
-
-    def laid(self, crop: Image) -> float:
-        """The same of a picture that is unrolled already."""
-        return self.shown(lesson.finished(crop, self.spec))
-
-    def shown(self, picture: Image) -> float:
-        """The same of what the network is shown."""
-        return float(evidence(self.model.raw(picture)[None], self.good)[0])
 
 
 def folds(data: Dataset, seed: int) -> dict[str, int]:
@@ -98,11 +66,11 @@ def one(
     recipe: Recipe, data: Dataset, labels: Sequence[str], good: tuple[str, ...], folder: Path, name: str
 ) -> Document:
     """Train on the split's `train`, ask the int8 file about its `test`."""
-    spec, random, began = fit.input_spec(recipe), np.random.default_rng(recipe.seed), time.process_time()
+    spec, began = fit.input_spec(recipe), time.process_time()
     trained = fit.train(recipe, data, labels, good)
     known, strips = lesson.laid_out(data, "train", spec)
-    shown = np.stack([lesson.finished(each, spec) for each in strips[:: max(1, len(strips) // 600)]])
-    wanted = lesson.classes(known[:: max(1, len(strips) // 600)], labels)
+    shown = np.stack([lesson.finished(each, spec) for each in trials.some(strips, 600)])
+    wanted = lesson.classes(trials.some(known, 600), labels)
     content = quantize.convert(trained.model, "int8_ptq", quantize.representative_of(shown, wanted, 200, recipe.seed))
     (folder / f"{name}.tflite").write_bytes(content)
     spent = time.process_time() - began
@@ -119,93 +87,9 @@ def one(
         "cpu_seconds": round(spent, 1),
         "losses": [round(each["loss"], 4) for each in trained.history][:: max(1, len(trained.history) // 20)],
     }
-    found["holes"] = _holes(judge, data, good, random)
-    if spec.registration is not None:
-        level = counterfactual.usual(_some([s for p, s in zip(known, strips, strict=True) if p.label in good], 400))
-        control = _Control(_some(strips, 1500), _some([p.label not in good for p in known], 1500), recipe.seed)
-        found |= _pairs(judge, tested, laid, good, level, control, random)
-        found["control"] = [[p.group, p.label, control(s)] for p, s in zip(tested, laid, strict=True)]
+    found |= trials.ask(judge, data, good, recipe.seed)
     found["grid"] = _grid(judge, data, good, recipe.seed)
     return found
-
-
-def _some(each: Sequence[Any], count: int) -> list[Any]:
-    return list(each[:: max(1, -(-len(each) // count))])
-
-
-def _holes(judge: Judge, data: Dataset, good: Sequence[str], random: np.random.Generator) -> list[float]:
-    """Evidence of unseen good parts with one plain dark hole of radius `HOLE_PX` on them."""
-    fine = [each for each in data.of("test") if each.label in good]
-    steps = []
-    for crop in dataset.pixels(data, fine, judge.spec.channels):
-        spoilt = drilled(crop, judge.spec, random)
-        steps.append(judge.crop(spoilt) if spoilt is not None else 0.0)
-    return steps
-
-
-def drilled(crop: Image, spec: InputSpec, random: np.random.Generator) -> Image | None:
-    """The crop with a hole where the model looks and where it can be seen; None where the part is not to be found."""
-    ring = spec.registration
-    if ring is None:
-        return hole(crop, HOLE_PX, random)
-    gray = crop if crop.ndim == 2 else crop.max(axis=2)
-    try:
-        pose = rings.find(np.asarray(gray, dtype=np.uint8), ring)
-    except Unregistered:
-        return None
-    # On the part, not beyond its edges, and not in a shadow, where a dark hole is nothing to be seen.
-    low, high = (max(ring.inner, 1.03), 0.97 * ring.rim) if ring.rim else (ring.inner, 0.95)
-    for _ in range(50):
-        x, y = rings.point(pose, ring, float(random.uniform(0, 2 * np.pi)), float(random.uniform(low, high)))
-        row, column = min(max(int(y), 0), gray.shape[0] - 1), min(max(int(x), 0), gray.shape[1] - 1)
-        if gray[row, column] >= 90:
-            return hole_at(crop, (x, y), HOLE_PX)
-    return None
-
-
-def _pairs(
-    judge: Judge,
-    pictures: Sequence[Picture],
-    strips: Sequence[Image],
-    good: Sequence[str],
-    level: counterfactual.Usual,
-    control: _Control,
-    random: np.random.Generator,
-) -> Document:
-    fine = [strip for each, strip in zip(pictures, strips, strict=True) if each.label in good]
-    asked: dict[str, int] = defaultdict(int)
-    transplants, heals = [], []
-    for each, strip in zip(pictures, strips, strict=True):
-        if each.label in good or asked[each.group] >= ASKED:
-            continue
-        pair = counterfactual.pair(strip, fine, level, random)
-        if pair is not None:
-            asked[each.group] += 1
-            transplants.append([each.group, pair.levels, judge.laid(pair.transplanted), control(pair.transplanted)])
-            heals.append([each.group, judge.laid(pair.healed), control(pair.healed)])
-    return {"transplants": transplants, "heals": heals}
-
-
-class _Control:
-    """Trees on texture and brightness, in which a flaw leaves hardly a trace: what a style alone gives away."""
-
-    def __init__(self, strips: Sequence[Image], defective: Sequence[bool], seed: int) -> None:
-        self._forest = RandomForestClassifier(100, class_weight="balanced", random_state=seed, n_jobs=1)
-        self._forest.fit(np.stack([texture(each) for each in strips]), np.asarray(defective))
-
-    def __call__(self, strip: Image) -> float:
-        return round(float(self._forest.predict_proba(texture(strip)[None])[0, 1]), 4)
-
-
-def texture(strip: Image) -> NDArray[np.float64]:
-    """Medians along eight bands of rows: brightness, and how rough it is along and across."""
-    light = strip.astype(np.float32)
-    rough = [
-        np.abs(np.diff(light, axis=axis))[:-1, :-1] if axis else np.abs(np.diff(light, axis=0))[:, :-1]
-        for axis in (0, 1)
-    ]
-    bands = [np.array_split(each, 8, axis=0) for each in (light, *rough)]
-    return np.array([np.median(band) for kind in bands for band in kind], dtype=np.float64)
 
 
 def _grid(judge: Judge, data: Dataset, good: tuple[str, ...], seed: int) -> Document:
@@ -213,7 +97,7 @@ def _grid(judge: Judge, data: Dataset, good: tuple[str, ...], seed: int) -> Docu
     chosen = tuple(tested[place] for place in robustness.choose(tested, GRID_PICTURES))
     crops = tuple(dataset.pixels(data, chosen, judge.spec.channels))
     sample = robustness.Sample(pictures=chosen, crops=crops, good=good)
-    return robustness.grid(sample, judge.crop, CUT, 128, seed)
+    return robustness.grid(sample, judge.crop, CUT, robustness.side_px(judge.spec), seed)
 
 
 def summary(results: Sequence[Document], good: Sequence[str]) -> Document:
@@ -221,67 +105,22 @@ def summary(results: Sequence[Document], good: Sequence[str]) -> Document:
     rows = [row for result in results for row in result["pictures"]]
     pictures = [Picture(file=file, label=label, group=group, sha256="") for group, label, file, _ in rows]
     steps = np.array([row[3] for row in rows])
-    said: Document = {"folds": len(results), **_counted(pictures, steps, good)}
-    holes = [step for result in results for step in result["holes"]]
-    said["drawn_holes_flagged"] = measure.rate(sum(step > 0 for step in holes), len(holes))
+    said: Document = {"folds": len(results), **trials.counted(pictures, steps, good, 0.0)}
+    said |= trials.summary(results, good, 0.0)
     said["int8_decided_differently"] = {"count": sum(r["float_disagrees"] for r in results), "of": len(rows)}
     said["lost"] = sum(len(result["lost"]) for result in results)
     said["bytes"] = max(result["bytes"] for result in results)
     said["latency_ms"] = float(np.median([result["latency_ms"] for result in results]))
     said["cpu_seconds"] = [result["cpu_seconds"] for result in results]
     said["grid"] = _cells([result["grid"] for result in results])
-    if all("transplants" in result for result in results):
-        moved = [row for result in results for row in result["transplants"]]
-        clean = [row for result in results for row in result["heals"]]
-        loud = [row for row in moved if row[1] > 50]
-        said["transplants_flagged"] = measure.rate(sum(row[2] > 0 for row in moved), len(moved))
-        said["transplants_above_50_levels_flagged"] = measure.rate(sum(row[2] > 0 for row in loud), len(loud))
-        said["heals_passed"] = measure.rate(sum(row[1] <= 0 for row in clean), len(clean))
-        look = [row for result in results for row in result["control"]]
-        named = [Picture(file="", label=label, group=group, sha256="") for group, label, _ in look]
-        said["control"] = {
-            **_counted(named, np.array([row[2] - 0.5 for row in look]), good),
-            "transplants_flagged": measure.rate(sum(row[3] > 0.5 for row in moved), len(moved)),
-            "heals_passed": measure.rate(sum(row[2] <= 0.5 for row in clean), len(clean)),
-        }
     return said
-
-
-def _counted(pictures: Sequence[Picture], steps: NDArray[np.float64], good: Sequence[str]) -> Document:
-    parts = measure.fuse(pictures, steps, good)
-    flagged, truth = parts.steps > 0, np.array([each.label not in good for each in pictures])
-    return {
-        "balanced_accuracy": measure.binary(flagged, parts.defective)["balanced_accuracy"],
-        "escape_rate": measure.rate(int((~flagged & parts.defective).sum()), int(parts.defective.sum())),
-        "overkill_rate": measure.rate(int((flagged & ~parts.defective).sum()), int((~parts.defective).sum())),
-        "auroc": measure.auroc(parts.steps, parts.defective),
-        "by_picture": measure.binary(steps > 0, truth)["balanced_accuracy"],
-        "wrong_parts": [
-            [*name, round(float(step), 2)]
-            for name, step, said, bad in zip(parts.names, parts.steps, flagged, parts.defective, strict=True)
-            if said != bad
-        ],
-    }
 
 
 def lines(got: Document) -> list[str]:
     """The summary in words."""
     escapes, overkill = rate_text(got["escape_rate"]), rate_text(got["overkill_rate"])
-    said = [
-        f"protocol, {got['folds']} folds, int8, counted over parts: balanced accuracy {got['balanced_accuracy']}, "
-        f"escapes {escapes}, overkill {overkill}",
-        f"  drawn holes flagged {rate_text(got['drawn_holes_flagged'])}",
-    ]
-    if "transplants_flagged" in got:
-        look = got["control"]
-        said += [
-            f"  transplanted flaws flagged {rate_text(got['transplants_flagged'])}, "
-            f"above 50 grey levels {rate_text(got['transplants_above_50_levels_flagged'])}",
-            f"  healed parts passed {rate_text(got['heals_passed'])}",
-            f"  texture and brightness alone: balanced accuracy {look['balanced_accuracy']}, transplants flagged "
-            f"{rate_text(look['transplants_flagged'])}, healed passed {rate_text(look['heals_passed'])}",
-        ]
-    return said
+    said = f"protocol, {got['folds']} folds, int8, counted over parts: balanced accuracy {got['balanced_accuracy']}"
+    return [f"{said}, escapes {escapes}, overkill {overkill}", *trials.lines(got)]
 
 
 def _cells(grids: Sequence[Document]) -> list[Document]:
@@ -306,11 +145,11 @@ def run(
     folder.mkdir(parents=True, exist_ok=True)
     data = thinned(data)
     place = folds(data, recipe.seed)
+    made_from = _made_from(recipe, data)
     results = []
     for fold in sorted(set(place.values())):
-        kept = folder / f"fold-{fold}.json"
-        made_from = json.loads(json.dumps(dataclasses.asdict(recipe)))
-        if kept.is_file() and read_json(kept)["recipe"] == made_from:
+        path = folder / f"fold-{fold}.json"
+        if path.is_file() and read_json(path)["made_from"] == made_from:
             say(f"protocol: fold {fold} already done")
         else:
             say(f"protocol: fold {fold}")
@@ -319,10 +158,22 @@ def run(
                 for each in data.pictures
             )
             part = dataclasses.replace(data, pictures=pictures)
-            write_json(kept, {"recipe": made_from, **one(recipe, part, labels, good, folder, f"fold-{fold}")})
-        results.append(read_json(kept))
+            write_json(path, {"made_from": made_from, **one(recipe, part, labels, good, folder, f"fold-{fold}")})
+        results.append(read_json(path))
         got = summary(results[-1:], good)
         say(f"  balanced accuracy {got['balanced_accuracy']}, wrong {got['wrong_parts']}")
-    got = summary(results, good)
+    got = {"made_from": made_from, **summary(results, good)}
     write_json(folder / "protocol.json", got)
     return got
+
+
+def kept(recipe: Recipe, data: Dataset, folder: Path) -> Document | None:
+    """What `run` has left in `folder` for this very recipe and data, if anything."""
+    path = folder / "protocol.json"
+    got = dict(read_json(path)) if path.is_file() else {}
+    return got if got.get("made_from") == _made_from(recipe, thinned(data)) else None
+
+
+def _made_from(recipe: Recipe, data: Dataset) -> str:
+    """A hash of all that a fold's result depends on."""
+    return hashlib.sha256(f"{recipes.dump(recipe)}{data.fingerprint()}".encode()).hexdigest()

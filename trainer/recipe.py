@@ -61,8 +61,8 @@ class Ring:
 class Input:
     """What the network sees. Of a registered part `width_px` is the way around it."""
 
-    height_px: int = number(96, 16, 1024)
-    width_px: int = number(96, 16, 1024)
+    height_px: int = number(128, 16, 1024)
+    width_px: int = number(128, 16, 1024)
     channels: int = number(1, 1, 3)
     registration: str = choice("auto", "auto", "none", "ring")
     """How the part is found before it is judged; `auto` takes the ring when nearly every picture shows one."""
@@ -96,6 +96,8 @@ class Augment:
     gradient: float = number(20.0, 0.0, 120.0)
     blur_px: float = number(1.0, 0.0, 10.0)
     noise: float = number(5.0, 0.0, 50.0)
+    jpeg: float = number(50.0, 0.0, 100.0)
+    """The lowest quality to which one picture in five is compressed; 0 compresses none."""
     drawn: float = number(0.3, 0.0, 0.9)
     """Share of the good pictures in a batch that get a drawn flaw, to be found where it was drawn."""
     counterfactual: bool = True
@@ -108,7 +110,10 @@ class Training:
 
     epochs: int = number(30, 1, 2000)
     coarse: int = number(0, 0, 2000)
-    """Epochs before those, on pictures of three quarters the size: nearly twice as fast, and most is learned there."""
+    """Epochs before those, on pictures of three quarters the size: nearly twice as fast, and most is learned there.
+
+    Of registered parts on pieces with a flaw in them, and when it is 0, as many as `epochs`.
+    """
     steps: int = number(0, 0, 10_000)
     """Batches per epoch; 0 takes as many as it takes to see every training picture, at least 24, at most 60."""
     batch: int = number(32, 2, 1024)

@@ -53,7 +53,9 @@ def settled(recipe: Recipe, pictures: Sequence[Image]) -> Recipe:
     # A strip is long and low; sizes meant for a square picture say nothing about it.
     size = (shape.height_px, shape.width_px) if shape.width_px >= 4 * shape.height_px else STRIP_PX
     shape = dataclasses.replace(shape, registration="ring", ring=found, height_px=size[0], width_px=size[1])
-    return dataclasses.replace(recipe, input=shape, network=dataclasses.replace(recipe.network, good="place"))
+    how = dataclasses.replace(recipe.training, coarse=recipe.training.coarse or recipe.training.epochs)
+    network = dataclasses.replace(recipe.network, good="place")
+    return dataclasses.replace(recipe, input=shape, network=network, training=how)
 
 
 def ring_of(recipe: Recipe) -> Ring | None:

@@ -77,6 +77,10 @@ def build(
     if "official" in metrics[CHOSEN]:
         sections += [("The data's own division", listed([official(metrics)]))]
     sections += [("What needs no eye for defects", _baselines(metrics))]
+    if "trials" in metrics:
+        sections += [("Only the flaw differs", _tried(metrics["trials"]))]
+    if "protocol" in metrics:
+        sections += [("Fold by fold, every part judged by a network that never saw it", _folded(metrics["protocol"]))]
     sections += [("Evidence of each test part", histogram(parts, limits) + paragraph(EVIDENCE, "quiet"))]
     if metrics.get("curves"):
         sections += [("Curves and calibration, int8", _curves(metrics["curves"]["grouped"]))]
@@ -167,6 +171,44 @@ def _baselines(metrics: Document) -> str:
                 (f"difference from the mean good part, {split}", None, None, metrics["reference"][split]["auroc"])
             )
     return table(("method, split", "accuracy", "balanced accuracy", "AUROC"), rows) + paragraph(LOOK_UP, "quiet")
+
+
+def _trials(got: Document, words: str) -> str:
+    """Figures whose parts differ in the flaw alone, the control's beside them."""
+    columns = ((words, got), ("texture and brightness alone", got["control"]))
+    plain = (("balanced accuracy by part", "balanced_accuracy"), ("by picture", "by_picture"))
+    asked = (
+        ("defective parts that escape", "escape_rate"),
+        ("good parts rejected", "overkill_rate"),
+        ("flaws moved onto unseen good parts, flagged", "transplants_flagged"),
+        ("of these above 50 grey levels", "transplants_above_50_levels_flagged"),
+        ("defective parts with their flaws painted over, passed", "heals_passed"),
+        ("plain dark holes on unseen good parts, flagged", "drawn_holes_flagged"),
+    )
+    rows: list[tuple[object, ...]] = [(name, *(each.get(key) for _, each in columns)) for name, key in plain]
+    rows += [(name, *(rate_text(each[key]) if key in each else None for _, each in columns)) for name, key in asked]
+    return table(("unseen parts", *(name for name, _ in columns)), [row for row in rows if any(row[1:])])
+
+
+def _folded(got: Document) -> str:
+    """The protocol's figures, and its grid."""
+    red = [cell for cell in got["grid"] if cell["escape_rate"] > 0.05 or cell["overkill_rate"] > 0.1]
+    said = ", ".join(
+        f"{cell['kind']} {cell['value']:g} ({_percent(cell['escape_rate'])} / {_percent(cell['overkill_rate'])})"
+        for cell in red
+    )
+    drift = f"Changes of light, focus or noise with more than 5 % escapes or 10 % overkill: {said or 'none'}."
+    return _trials(got, f"int8, {got['folds']} folds") + paragraph(drift, "quiet")
+
+
+def _tried(got: Document) -> str:
+    """The same of one run's test parts."""
+    where = "as places that differ from their row" if got["placed_by"] == "rings" else "roughly, by the network's map"
+    words = (
+        f"Flaws were found {where}. Moved: a flaw of an unseen defective part on an unseen good one. Painted over: the "
+        "same part without it. A network that looks at how parts were photographed fails both, like the control does."
+    )
+    return _trials(got, CHOSEN) + paragraph(words, "quiet")
 
 
 def _curves(got: Document) -> str:

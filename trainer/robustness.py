@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.augment import Image, moved
+from edge.bundle import InputSpec
+from trainer.augment import Image, compressed, moved
 from trainer.dataset import Picture
 from trainer.limits import Limits
 from trainer.measure import Parts, fuse
@@ -88,12 +89,19 @@ def grid(sample: Sample, evidence: Evidence, limits: Limits, side_px: int, seed:
     }
 
 
+def side_px(spec: InputSpec) -> int:
+    """How many of the network's pixels the shorter side of a crop has: of unrolled parts, along the radius."""
+    ring = spec.registration
+    if ring is None:
+        return min(spec.height, spec.width)
+    return round(spec.height / ((ring.outer - ring.inner) * 0.5 * (ring.radius[0] + ring.radius[1])))
+
+
 def changed(crop: Image, kind: str, value: float, side_px: int, random: np.random.Generator) -> Image:
     """The crop under another light, focus or camera."""
     fine = crop.shape[0] / side_px
     if kind == "jpeg":
-        done, data = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, int(value)])
-        return np.asarray(cv2.imdecode(data, cv2.IMREAD_UNCHANGED), dtype=np.uint8) if done else crop
+        return compressed(crop, value)
     if kind == "blur":
         return np.asarray(cv2.GaussianBlur(crop, (0, 0), value * fine), dtype=np.uint8)
     if kind == "motion":

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from edge.bundle import InputSpec
 from trainer import card, dataset, gather, leakage, lint, measure, pack, register
-from trainer.augment import Image, contact_sheet, seen
+from trainer.augment import contact_sheet, seen
 from trainer.claims import CHOSEN, rate_text
 from trainer.errors import Refused
 from trainer.limits import columns, evidence, middle
@@ -24,7 +23,7 @@ SPLITS = ("train", "validation", "test")
 REPRESENTATIVE = 200
 
 
-def run(run: Run, shelf: Path | None) -> None:
+def run(run: Run, shelf: Path | None, key: Path | None = None) -> None:
     """Everything, in order; what a killed run had finished is not done again."""
     run.once("divide", lambda: divide(run))
     run = run.settled()
@@ -33,7 +32,7 @@ def run(run: Run, shelf: Path | None) -> None:
     run.once("measure", lambda: measure_all(run))
     run.once("explain", lambda: explain(run))
     write_report(run)
-    pack_bundle(run, shelf)
+    pack_bundle(run, shelf, key)
 
 
 def divide(run: Run) -> None:
@@ -42,8 +41,8 @@ def divide(run: Run) -> None:
     good = dataset.good_labels(data.labels, run.recipe.good)
     run, data, lost = _registered(run, data)
     if data.grouped_by == "file":
-        found = leakage.pairs(dataset.pixels(data, data.pictures, 1))
-        data = dataset.regrouped(data, leakage.groups(len(data.pictures), found), "near-copies found")
+        found = leakage.pairs(dataset.readable(data.root, each.file, 1) for each in data.pictures)
+        data = dataset.regrouped(data, leakage.parts(len(data.pictures), found), "near-copies found")
     say(f"data: {len(data.pictures)} pictures, {len({p.group for p in data.pictures})} parts (by {data.grouped_by})")
     for file in data.unreadable:
         say(f"  left out, not readable: {file}")
@@ -51,26 +50,27 @@ def divide(run: Run) -> None:
     if run.recipe.split.official and dataset.has_official(data):
         official = dataset.divide_officially(data, good, run.recipe.split, run.recipe.seed)
         _divided(run.part("official"), official)
-    ordered = (*good, *(each for each in data.labels if each not in good))
+    if not good:
+        say("no class is good: the model will tell kinds of defects apart and pass nothing (--good NAME names one)")
+    ordered = (*(good or [dataset.NO_DEFECT]), *(each for each in data.labels if each not in good))
     contradictory = sorted({p.group for p in data.pictures} & _torn(data))
     for group in contradictory:
         say(f"  a person should look: part {group} carries more than one label")
     facts: dict[str, Any] = {"contradictory": contradictory, "leakage": _leaks(data)}
-    facts |= {"labels": ordered, "good": good, "grouped_by": data.grouped_by, "unreadable": data.unreadable}
-    facts["unregistered"] = lost
+    facts |= {"labels": ordered, "good": good or [dataset.NO_DEFECT], "grouped_by": data.grouped_by}
+    facts |= {"unreadable": data.unreadable, "unregistered": lost}
     write_json(run.out / "data.json", {**facts, "fingerprint": data.fingerprint()})
 
 
 def _registered(run: Run, data: dataset.Dataset) -> tuple[Run, dataset.Dataset, list[str]]:
     """The run with the parts' ring in its recipe, where they have one, and the data without pictures that lack it."""
-    pictures = dataset.pixels(data, data.pictures, 1)
-    run = run.settle(register.settled(run.recipe, pictures))
+    order = np.random.default_rng(run.recipe.seed).permutation(len(data.pictures))[: register.ASKED]
+    run = run.settle(register.settled(run.recipe, dataset.pixels(data, [data.pictures[i] for i in order], 1)))
     ring = register.ring_of(run.recipe)
     say(f"registration: {'by a ring' if ring else 'none'}")
     if ring is None:
         return run, data, []
-    kept = [register.registered(each, ring) for each in pictures]
-    lost = [each.file for each, found in zip(data.pictures, kept, strict=True) if not found]
+    lost = [p.file for p in data.pictures if not register.registered(dataset.readable(data.root, p.file, 1), ring)]
     for file in lost:
         say(f"  left out, its ring is not to be found: {file} (on the device such a view counts for nothing)")
     found = tuple(each for each in data.pictures if each.file not in set(lost))
@@ -96,7 +96,7 @@ def train(run: Run) -> None:
 
 def quantize(run: Run) -> None:
     """Convert each network into every variant."""
-    from trainer import aware, fit, quantize
+    from trainer import aware, fit, lesson, quantize
     from trainer.watch import Watch
 
     labels, good = classes_of(run)
@@ -104,7 +104,7 @@ def quantize(run: Run) -> None:
         model = _network(run, part)
         data, spec = part.pictures(), fit.input_spec(run.recipe)
         shown = fit.stack(data, "train", spec)
-        wanted = fit.classes(data.of("train"), labels)
+        wanted = lesson.classes(data.of("train"), labels)
         sample = quantize.representative_of(shown, wanted, REPRESENTATIVE, run.recipe.seed)
         for variant in quantize.VARIANTS:
             content = quantize.convert(model, variant, sample)
@@ -122,7 +122,7 @@ def quantize(run: Run) -> None:
 
 def measure_all(run: Run) -> None:
     """Ask every variant about every picture, set the limits on validation parts, count on test parts."""
-    from trainer import quantize, study
+    from trainer import protocol, quantize, study, trials
 
     labels, good = classes_of(run)
     variants = (*quantize.VARIANTS, quantize.AWARE) if run.recipe.training.aware else quantize.VARIANTS
@@ -131,8 +131,11 @@ def measure_all(run: Run) -> None:
     for part in _divisions(run):
         contents = {variant: _content(part, variant) for variant in variants}
         study.division(run.recipe, part, contents, labels, good, metrics)
-        _say_measured(part, metrics[CHOSEN][part.kind], metrics["baselines"][part.kind])
+        lines = trials.lines(metrics["trials"]) if part.kind == "grouped" and "trials" in metrics else ()
+        _say_measured(part, metrics[CHOSEN][part.kind], metrics["baselines"][part.kind], lines)
     metrics["leakage"] = read_json(run.out / "data.json")["leakage"]
+    folded = protocol.kept(run.recipe, run.part("grouped").pictures(), run.out / "protocol")
+    metrics |= {"protocol": folded} if folded else {}
     write_json(run.out / "metrics.json", metrics)
 
 
@@ -185,25 +188,15 @@ def write_report(run: Run) -> None:
     say(f"report: {run.out / 'report.html'}")
 
 
-def pack_bundle(run: Run, shelf: Path | None) -> None:
-    """The folder for the device, placed on a shelf when one is named."""
-    from trainer import fit, quantize, runtime
+def pack_bundle(run: Run, shelf: Path | None, key: Path | None = None) -> None:
+    """The folder for the device, signed when a secret key is given, placed on a shelf when one is named."""
+    from trainer import fit, golden, quantize, runtime
 
     labels, good = classes_of(run)
     part, spec = run.part("grouped"), fit.input_spec(run.recipe)
-    content, limits, data = _content(part, CHOSEN), part.limits(), part.pictures()
+    content, data = _content(part, CHOSEN), part.pictures()
     _, steps = quantize.check(content)
-    asked = part.outputs()[f"{CHOSEN}/test"]
-    wanted = fit.classes(data.of("test"), labels)
-    chosen = pack.golden_choice(wanted, evidence(asked, columns(labels, good)))
-    pictures = data.of("test")
-    crops = dataset.pixels(data, [pictures[i] for i in chosen], spec.channels)
-    shown = [seen(each, spec) for each in crops]
-    fast, plain = runtime.Model(content), runtime.Model(content, builtin=True)
-    answers = [np.asarray(fast.raw(each), dtype=np.int8) for each in shown]
-    apart = max(
-        int(np.abs(a.astype(int) - plain.raw(p).astype(int)).max()) for a, p in zip(answers, shown, strict=True)
-    )
+    pictures, tolerance = golden.ask(content, part.outputs()[f"{CHOSEN}/test"], data, labels, good, spec)
     facts = read_json(run.out / "data.json")
     contents = pack.Contents(
         recipe=run.recipe,
@@ -213,11 +206,9 @@ def pack_bundle(run: Run, shelf: Path | None) -> None:
         good=good,
         input=spec,
         output=steps,
-        limits=limits,
-        golden=tuple(
-            (f"{i}.png", p, a) for i, (p, a) in enumerate(zip(_as_taken(crops, shown, spec), answers, strict=True))
-        ),
-        tolerance_steps=min(32, max(8, 3 * apart)),
+        limits=part.limits(),
+        golden=pictures,
+        tolerance_steps=tolerance,
         runtime=runtime.NAME,
         kernels=runtime.KERNELS,
         operations=lint.look(content)["versions"],
@@ -229,15 +220,18 @@ def pack_bundle(run: Run, shelf: Path | None) -> None:
     )
     bundle = pack.pack(contents, run.out)
     say(f"bundle: {bundle.folder}")
+    if key is not None:
+        say(f"bundle: {pack.vouch(bundle, key)}")
     if shelf is not None:
         say(f"live on the shelf: {pack.place(bundle, shelf)}")
 
 
-def _as_taken(crops: Sequence[Image], shown: Sequence[Image], spec: InputSpec) -> list[Image]:
-    """The golden pictures: as the network is shown them, or whole where the device has to register them first."""
-    if spec.registration is None:
-        return list(shown)
-    return [crop[:, :, ::-1] if crop.ndim == 3 else crop[:, :, None] for crop in crops]
+def sign(run: Run, key: Path) -> None:
+    """Vouch for the bundle that this run has packed; raises `Refused`."""
+    folders = sorted(run.out.glob(f"{run.recipe.name}-*/manifest.json"), key=lambda each: each.stat().st_mtime)
+    if not folders:
+        raise Refused(f"{run.out}: holds no bundle yet; pack one: linegate-train pack --out {run.out}")
+    say(f"bundle: {folders[-1].parent} {pack.vouch(pack.opened(folders[-1].parent), key)}")
 
 
 def classes_of(run: Run) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -328,6 +322,8 @@ def _centre(model: Any, data: dataset.Dataset, recipe: Recipe, labels: Sequence[
     """
     from trainer import fit
 
+    if not any(each.label in good for each in data.pictures):
+        return
     logits = fit.predict(model, fit.stack(data, "validation", fit.input_spec(recipe)))
     held = measure.fuse(data.of("validation"), evidence(logits, columns(labels, good)), good)
     layer = model.get_layer("good")
@@ -339,7 +335,7 @@ def _file_name(text: str) -> str:
     return "".join(c if c.isalnum() or c in "-_" else "-" for c in text)
 
 
-def _say_measured(part: Part, got: dict[str, Any], look_ups: dict[str, Any]) -> None:
+def _say_measured(part: Part, got: dict[str, Any], look_ups: dict[str, Any], trial_lines: Sequence[str] = ()) -> None:
     at = got["at_limits"]
     say(
         f"measure {part.kind}, {CHOSEN}, {got['parts']} parts never trained on: "
@@ -350,4 +346,8 @@ def _say_measured(part: Part, got: dict[str, Any], look_ups: dict[str, Any]) -> 
         f"  at the limits: escapes {at['escape_rate']['count']}, overkill {at['overkill_rate']['count']}, "
         f"review {at['review_rate']['count']}"
     )
+    if not got["overkill_rate"]["of"]:
+        say(f"  kinds of defects told apart: {100 * got['kinds']['accuracy']:.1f} % of parts")
+    for line in trial_lines:
+        say(line)
     say("  without seeing defects: " + ", ".join(f"{k} {v['balanced_accuracy']}" for k, v in look_ups.items()))

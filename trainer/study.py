@@ -11,7 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle import InputSpec, Unregistered
-from trainer import baselines, curves, dataset, fit, lint, measure, other_runtime, quantize, reference, robustness
+from trainer import (
+    baselines,
+    curves,
+    dataset,
+    fit,
+    lint,
+    measure,
+    other_runtime,
+    quantize,
+    reference,
+    robustness,
+    trials,
+)
 from trainer.augment import Image, seen
 from trainer.claims import CHOSEN
 from trainer.dataset import Dataset
@@ -25,8 +37,6 @@ Document = dict[str, Any]
 
 CROPS_AT_MOST = 240
 ASKED_AT_MOST = 60
-LOST = 255.0
-"""Evidence of a picture in which the part is not to be found."""
 
 
 def division(
@@ -54,6 +64,8 @@ def division(
     limits = {v: choose(each.steps, each.defective, recipe.costs, steps.scale) for v, each in held.items()}
     write_json(part.folder / "limits.json", dataclasses.asdict(limits[CHOSEN]))
     flags = {v: evidence(outputs[f"{v}/test"], which) > limits[v].cut_steps for v in models}
+    if not any(each.label in good for each in data.pictures):
+        flags = {v: outputs[f"{v}/test"].argmax(axis=1) for v in models}
     for variant, model in models.items():
         metrics[variant][part.kind] = {
             **measure.assess(data.of("test"), outputs[f"{variant}/test"], labels, good, limits[variant]),
@@ -64,15 +76,23 @@ def division(
     known, tested = (shown["train"], data.of("train")), (shown["test"], data.of("test"))
     metrics["baselines"][part.kind] = baselines.measure(known, tested, good, recipe.seed)
     metrics["curves"][part.kind] = graphs(data, outputs[f"{CHOSEN}/test"], limits[CHOSEN], good, which, steps.scale)
-    metrics["reference"][part.kind] = reference.assess(good_part(shown["train"], data, good), *tested, good)
+    some_good = any(each.label in good for each in data.pictures)
+    if some_good:
+        metrics["reference"][part.kind] = reference.assess(good_part(shown["train"], data, good), *tested, good)
     if part.kind == "grouped":
-        _write_difference(part, shown, data, good)
+        if some_good:
+            _write_difference(part, shown, data, good)
         part.edgetpu.unlink(missing_ok=True)
         compiled, metrics["edgetpu_compiler"] = lint.compiled(contents[CHOSEN])
         if compiled is not None:
             part.edgetpu.write_bytes(compiled)
         metrics |= endurance(models[CHOSEN], data, spec, limits[CHOSEN], good, which, recipe.seed)
         metrics |= files(contents, models, shown["test"])
+        if some_good:
+            judge = trials.Judge(model=models[CHOSEN], spec=spec, good=which)
+            asked = trials.ask(judge, data, good, recipe.seed)
+            said = trials.summary([asked], good, limits[CHOSEN].cut_steps)
+            metrics["trials"] = {"placed_by": asked["placed_by"], **said}
 
 
 def of_shown(model: Model, good: NDArray[np.bool_]) -> Callable[[Image], float]:
@@ -127,7 +147,7 @@ def endurance(
     sample = robustness.Sample(pictures=chosen, crops=crops, good=good)
     ask = of_crop(model, columns, spec)
     return {
-        "robustness": robustness.grid(sample, ask, limits, min(spec.height, spec.width), seed),
+        "robustness": robustness.grid(sample, ask, limits, robustness.side_px(spec), seed),
         "repeatability": robustness.repeatability(sample, ask, limits, seed),
     }
 

@@ -162,7 +162,11 @@ place_models() { # bundles that are not on the device yet; the live model stays 
         [ -e "$bundle" ] || continue
         bundle=$(dirname "$bundle")
         slot=$shelf/$(basename "$bundle")
-        if [ -L "$bundle" ] || [ -e "$slot" ]; then continue; fi
+        if [ -L "$bundle" ]; then continue; fi
+        if [ -e "$slot" ]; then # it may have come before it was signed
+            [ -e "$slot/signature" ] || [ ! -e "$bundle/signature" ] || run cp "$bundle/signature" "$slot/signature"
+            continue
+        fi
         run cp -R "$bundle" "$shelf/.incoming"
         run mv "$shelf/.incoming" "$slot"
     done
@@ -172,6 +176,15 @@ place_models() { # bundles that are not on the device yet; the live model stays 
         say "models: none is live yet, and the service cannot run without; put one on: linegate models flash BUNDLE"
     fi
     owned linegate:linegate "$shelf"
+}
+
+place_keys() { # whose models are taken; root's, so that the daemon cannot trust anybody by itself
+    keys=$root/etc/linegate/keys
+    if [ -d "$keys" ]; then return 0; fi
+    run mkdir "$keys"
+    run cp "$checkout"/models/keys/*.pub "$keys"
+    run chmod 0755 "$keys"
+    run chmod 0644 "$keys"/*.pub
 }
 
 take_over() { # from here on a start means the new program
@@ -253,6 +266,7 @@ make_user
 make_folders
 if [ -n "$venv" ]; then make_release; fi
 place_config
+place_keys
 check_config
 place_models
 if [ -n "$venv" ]; then take_over; fi

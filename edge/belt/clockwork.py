@@ -6,7 +6,7 @@ from edge.belt.place import Place
 
 
 class Clockwork:
-    """For `reject.follow: time`, and where neither picture nor encoder tell how the belt moves."""
+    """For `reject.follow: time`."""
 
     usual_px_s = 1.0
 

@@ -78,6 +78,7 @@ class EncoderBelt:
         self._tracked = tracked
         self._step_px = settings.px_per_pulse
         self._on_silent = on_silent
+        self._clock = clock
         self._history = History()
         self._lock = threading.Lock()
         self._px = self._leapt_px = 0.0
@@ -92,8 +93,11 @@ class EncoderBelt:
 
     @property
     def usual_px_s(self) -> float:
-        """As the tracker learned it."""
-        return self._tracked.usual_px_s
+        """As the tracker learned it; where it never does (a triggered camera), the speed of the moment."""
+        if self._tracked.usual_px_s:
+            return self._tracked.usual_px_s
+        with self._lock:
+            return max(0.0, self._history.speed(self._clock(), SPEED_S)[0])
 
     def close(self) -> None:
         """Let go of the pins."""
@@ -125,9 +129,8 @@ class EncoderBelt:
             return self._history.when(px)
 
     def way_px(self, distance_px: float, delay_s: float, ahead_px: float, speed_px_s: float) -> float | None:  # noqa: ARG002
-        """The distance, or what the belt usually goes in that time."""
-        way_px = distance_px or delay_s * self.usual_px_s
-        return way_px + ahead_px if way_px else None
+        """The distance."""
+        return distance_px + ahead_px
 
     def passed(self, at_s: float) -> None:
         """A part passed the camera's gate: hold both counts together."""
@@ -198,5 +201,5 @@ class SimulatedEncoder:
         return passed_px(self, self._tracked, at_s)
 
     def way_px(self, distance_px: float, delay_s: float, ahead_px: float, speed_px_s: float) -> float | None:  # noqa: ARG002
-        """The distance, or what the belt usually goes in that time."""
-        return (distance_px or delay_s * self.usual_px_s) + ahead_px
+        """The distance."""
+        return distance_px + ahead_px

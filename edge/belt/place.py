@@ -32,7 +32,7 @@ class Belt(Protocol):
         """Where it was when a part passed the camera's gate, which the tracker says was then; None: nobody knows."""
 
     def way_px(self, distance_px: float, delay_s: float, ahead_px: float, speed_px_s: float) -> float | None:
-        """How far the belt goes between two gates: by their distance, or by the time it usually takes for it.
+        """How far the belt goes between two gates that are `distance_px` apart; one that counts time: `delay_s`.
 
         `ahead_px`: what a part still has to go to the first, and `speed_px_s`: its speed there. None while that
         cannot be told.

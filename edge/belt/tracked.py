@@ -78,9 +78,8 @@ class TrackedBelt:
             return self._history.when(px)
 
     def way_px(self, distance_px: float, delay_s: float, ahead_px: float, speed_px_s: float) -> float | None:  # noqa: ARG002
-        """The distance, or what the belt usually goes in that time."""
-        way_px = distance_px or delay_s * self._usual_px_s
-        return way_px + ahead_px if self._usual_px_s else None
+        """The distance, once it is known how the belt runs."""
+        return distance_px + ahead_px if self._usual_px_s else None
 
     def _estimate(self, now_s: float) -> Place | None:
         times, places = self._history.times, self._history.places

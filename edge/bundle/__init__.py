@@ -16,6 +16,9 @@ from edge.bundle.manifest import (
 from edge.bundle.preprocess import laid, prepare, readable_image
 from edge.bundle.ring import Ring, Unregistered
 from edge.bundle.shelf import Shelf
+from edge.bundle.signature import Signer, Trust
+from edge.bundle.unpack import bundle_below, unpack
+from edge.bundle.versions import is_older
 
 __all__ = [
     "Bundle",
@@ -27,9 +30,14 @@ __all__ = [
     "OutputSpec",
     "Ring",
     "Shelf",
+    "Signer",
+    "Trust",
     "Unregistered",
+    "bundle_below",
     "digest",
+    "is_older",
     "laid",
     "prepare",
     "readable_image",
+    "unpack",
 ]

@@ -63,6 +63,8 @@ class Golden:
 
     file: str
     outputs: tuple[int, ...]
+    label: str = ""
+    """What the loudest output is called; it holds labels and outputs together. Empty: the bundle does not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +90,13 @@ class Bundle:
 
     folder: Path
     manifest: Manifest
-    hash8: str
-    """The first eight hex digits of the manifest's sha256; with the name, the bundle's identity."""
+    sha256: str
+    """Of the manifest, in hex; it vouches for every other file."""
+
+    @property
+    def hash8(self) -> str:
+        """The first eight digits of `sha256`; with the name, the bundle's identity."""
+        return self.sha256[:8]
 
     @property
     def model(self) -> Path:
@@ -118,7 +125,7 @@ class Bundle:
         manifest = _manifest(raw, path)
         for name, expected in manifest.files.items():
             _check_file(folder, name, expected)
-        return cls(folder=folder, manifest=manifest, hash8=hashlib.sha256(raw).hexdigest()[:8])
+        return cls(folder=folder, manifest=manifest, sha256=hashlib.sha256(raw).hexdigest())
 
 
 def digest(path: Path) -> str:
@@ -129,7 +136,8 @@ def digest(path: Path) -> str:
 
 def _check_file(folder: Path, name: str, expected: str) -> None:
     path = folder / name
-    if path.is_symlink() or not path.is_file():
+    way = [path, *(folder / each for each in PurePosixPath(name).parents if each.parts)]
+    if any(each.is_symlink() for each in way) or not path.is_file():
         raise BundleError(f"{path}: is missing from the bundle; copy the bundle again as a whole")
     if os.path.getsize(path) > LIMIT_BYTES:
         raise BundleError(f"{path}: is larger than {LIMIT_BYTES >> 20} MiB; a line's model never is")
@@ -173,7 +181,7 @@ def _read(document: dict[str, Any]) -> Manifest:
             pass_steps=_whole(limits["pass"], -255, 255, "limits.pass"),
             reject_steps=_whole(limits["reject"], -255, 255, "limits.reject"),
         ),
-        golden=tuple(_golden(each, len(labels)) for each in document["golden"]["pictures"]),
+        golden=tuple(_golden(each, labels) for each in document["golden"]["pictures"]),
         golden_tolerance_steps=_whole(document["golden"]["tolerance_steps"], 0, 32, "golden.tolerance_steps"),
         files={_member(name): _text(value, name) for name, value in files.items()},
         document=document,
@@ -242,11 +250,15 @@ def _output(section: dict[str, Any]) -> OutputSpec:
     )
 
 
-def _golden(section: dict[str, Any], labels: int) -> Golden:
+def _golden(section: dict[str, Any], labels: tuple[str, ...]) -> Golden:
     outputs = tuple(_whole(each, -128, 127, "golden outputs") for each in section["outputs"])
-    if len(outputs) != labels:
-        raise ValueError(f"golden picture {section['file']!r} has {len(outputs)} outputs for {labels} labels")
-    return Golden(file=_member(section["file"]), outputs=outputs)
+    if len(outputs) != len(labels):
+        raise ValueError(f"golden picture {section['file']!r} has {len(outputs)} outputs for {len(labels)} labels")
+    loudest = {label for label, output in zip(labels, outputs, strict=True) if output == max(outputs)}
+    label = str(section.get("label", ""))
+    if label and label not in loudest:
+        raise ValueError(f"golden picture {section['file']!r} shows {label[:40]!r}, its outputs say {min(loudest)!r}")
+    return Golden(file=_member(section["file"]), outputs=outputs, label=label)
 
 
 def _text(value: Any, what: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -26,13 +27,8 @@ class TfliteClassifier:
     def __init__(self, bundle: Bundle, runtime: str = "auto", threads: int = 1) -> None:
         """Load the network and hold it against its manifest; raises `BundleError`."""
         manifest = bundle.manifest
-        self.backend, make = _interpreter(runtime)
+        self.backend, self._interpreter = loaded(bundle, runtime, threads)
         self._spec = manifest.input
-        try:
-            self._interpreter = make(model_path=str(bundle.model), num_threads=threads)
-            self._interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
-            raise BundleError(f"{bundle.model}: the runtime refuses it ({_first_line(error)}); pack it again") from None
         self._input = self._checked_input(bundle)
         self._output = self._checked_output(bundle)
         self._labels = len(manifest.labels)
@@ -91,6 +87,17 @@ def installed_runtimes() -> dict[str, str]:
     }
 
 
+def loaded(bundle: Bundle, runtime: str, threads: int) -> tuple[str, Any]:
+    """The runtime's name and an interpreter that holds the bundle's network; raises `BundleError`."""
+    backend, make = _interpreter(runtime)
+    try:
+        interpreter = make(model_path=str(bundle.model), num_threads=threads)
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError, MemoryError) as error:
+        raise BundleError(f"{bundle.model}: {_why_refused(error, backend)}") from None
+    return backend, interpreter
+
+
 def _interpreter(runtime: str) -> tuple[str, Callable[..., Any]]:
     found = installed_runtimes()
     for name in RUNTIMES if runtime == "auto" else (runtime,):
@@ -99,6 +106,14 @@ def _interpreter(runtime: str) -> tuple[str, Callable[..., Any]]:
             return f"{name}-{found[name]}", module.Interpreter
     wanted = "ai-edge-litert" if runtime == "auto" else RUNTIMES[runtime][1]
     raise BundleError(f"model.runtime {runtime}: is not installed; pip install {wanted}")
+
+
+def _why_refused(error: Exception, backend: str) -> str:
+    """What the runtime means, in words that say what to do."""
+    unknown = re.search(r"builtin opcode '(\w+)' version '(\d+)'", str(error))
+    if unknown:
+        return f"needs {unknown[1]} version {unknown[2]}, newer than {backend} knows; convert it for this runtime"
+    return f"the runtime refuses it ({_first_line(error)}); pack it again"
 
 
 def _first_line(error: Exception) -> str:

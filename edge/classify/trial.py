@@ -2,50 +2,98 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
+import resource
 import signal
 import subprocess
 import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from edge.bundle import Bundle, BundleError
-from edge.classify.golden import check_golden
+from edge.classify.golden import check_golden, check_use, latency_ms
 from edge.classify.tflite import TfliteClassifier
 
 DEADLINE_S = 60.0
 REFUSED = 3
+MEMORY_BYTES = 1024 * 1024 * 1024
+"""What the child may allocate; a line's model takes some tens of MB."""
 
 
-def try_in_child(folder: Path, runtime: str = "auto", threads: int = 1) -> str:
-    """Verify a bundle, load it and ask its golden pictures, all in a child; one line on how it went.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """How a model did on this device."""
 
-    Raises `BundleError` also when the child crashes or never ends.
+    slot: str
+    backend: str
+    pictures: int
+    off_steps: int
+    latency_ms: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.slot}: {self.pictures} golden answers right on {self.backend}"
+            f" (at most {self.off_steps} steps off), {self.latency_ms:.2f} ms an answer"
+        )
+
+
+def try_in_child(folder: Path, runtime: str = "auto", threads: int = 1, budget_ms: float = 0.0) -> Trial:
+    """Verify a bundle, load it, ask its golden pictures and time it, all in a child; how it did.
+
+    `budget_ms`: the longest that one answer may take; 0 means any. Raises `BundleError`, also when the child crashes
+    or never ends.
     """
-    command = [sys.executable, "-m", "edge.classify.trial", str(folder), runtime, str(threads)]
+    command = [sys.executable, "-m", "edge.classify.trial", str(folder), runtime, str(threads), str(budget_ms)]
     root = Path(__file__).resolve().parents[2]
     try:
         ran = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
     except subprocess.TimeoutExpired:
         raise BundleError(f"{folder}: did not answer within {DEADLINE_S:.0f} s; convert the model again") from None
+    lines = ran.stdout.strip().splitlines() or [""]
     if ran.returncode == 0:
-        return ran.stdout.strip()
+        return Trial(**json.loads(lines[-1]))
     if ran.returncode == REFUSED:
-        raise BundleError(ran.stdout.strip())
+        raise BundleError(lines[-1])
     how = signal.Signals(-ran.returncode).name if ran.returncode < 0 else f"exit code {ran.returncode}"
     raise BundleError(f"{folder}: the runtime crashes on this model ({how}); convert it again")
 
 
-def main(folder: str, runtime: str, threads: str) -> int:
+def main(folder: str, runtime: str, threads: str, budget_ms: str) -> int:
     """What the child does."""
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
+        os.nice(5)
     try:
-        bundle = Bundle.open(Path(folder))
-        classifier = TfliteClassifier(bundle, runtime, int(threads))
-        off = check_golden(classifier, bundle)
+        print(json.dumps(asdict(_tried(Path(folder), runtime, int(threads), float(budget_ms)))))
     except BundleError as error:
         print(error)
         return REFUSED
-    count = len(bundle.manifest.golden)
-    print(f"{bundle.slot}: {count} golden answers right on {classifier.backend} (at most {off} steps off)")
+    except MemoryError:
+        print(f"{folder}: needs more than {MEMORY_BYTES >> 20} MiB of memory; a line's model never does")
+        return REFUSED
     return 0
+
+
+def _tried(folder: Path, runtime: str, threads: int, budget_ms: float) -> Trial:
+    bundle = Bundle.open(folder)
+    check_use(bundle)
+    classifier = TfliteClassifier(bundle, runtime, threads)
+    off = check_golden(classifier, bundle)
+    took_ms = latency_ms(classifier, bundle)
+    if budget_ms and took_ms > budget_ms:
+        raise BundleError(
+            f"{bundle.model}: takes {took_ms:.2f} ms an answer here, {budget_ms:g} ms are allowed (model.budget_ms);"
+            " train a smaller one"
+        )
+    return Trial(
+        slot=bundle.slot,
+        backend=classifier.backend,
+        pictures=len(bundle.manifest.golden),
+        off_steps=off,
+        latency_ms=round(took_ms, 3),
+    )
 
 
 if __name__ == "__main__":

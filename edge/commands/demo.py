@@ -58,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
         prefix = topic_prefix(config.mqtt.prefix, config.station)
         print(f"page      http://127.0.0.1:{page}/")
         print(f"verdicts  {prefix}/verdict on 127.0.0.1:{broker.port} ({broker.name})")
+        print("models    UNSIGNED ones are taken, in this demo only (model.unsigned: allow)")
         print("parts are SIMULATED; Ctrl-C ends the demo\n", flush=True)
         with closing(Listener(broker.port, prefix)) as listener:
             daemon.run(Notifier({}))
@@ -66,12 +67,13 @@ def run(args: argparse.Namespace) -> int:
 
 def _config(broker_port: int, page_port: int, folder: Path) -> Config:
     """The defaults, with what the demo brings along."""
-    from edge.config import Config, Http, Journal, Mqtt
+    from edge.config import Config, Http, Journal, Model, Mqtt
 
     return Config(
         mqtt=Mqtt(port=broker_port),
         http=Http(port=page_port),
         journal=Journal(path=str(folder / "journal.sqlite")),
+        model=Model(unsigned="allow", shadow_folder=str(folder / "shadow")),
     )
 
 
@@ -97,7 +99,8 @@ def _said(verdict: Verdict, record: Record) -> str:
     if sys.stdout.isatty():
         word = f"{COLORS[verdict.decision.value]}{word}\033[0m"
     why = verdict.reason or verdict.label
-    return f"part {record.sequence:5}  {word} {why:24} defect probability {verdict.score:.3f}, {verdict.views} views"
+    views = f"{verdict.views} view{'' if verdict.views == 1 else 's'}"
+    return f"part {record.sequence:5}  {word} {why:24} defect probability {verdict.score:.3f}, {views}"
 
 
 def _summed_up(daemon: Daemon, simulator: Simulator, verdicts: list[Verdict], listener: Listener) -> int:

@@ -58,6 +58,7 @@ def examined(config: Config, base: Path) -> Iterator[Finding]:
         _runtime,
         lambda: _model(config, base),
         lambda: _camera(config),
+        lambda: _pins(config),
         lambda: _broker(config),
         lambda: _disk(config, base),
         _clock,
@@ -78,15 +79,17 @@ def _runtime() -> Finding:
 def _model(config: Config, base: Path) -> Finding:
     from edge.assembly import build_classifier, open_bundle
     from edge.bundle import BundleError
+    from edge.changeover import Flasher
 
     try:
         bundle = open_bundle(config.model, base)
+        signer = Flasher(config, base).trust.check(bundle)
         build_classifier(config.model, bundle)
     except BundleError as error:
         return Finding(
             what="model", well=False, found=str(error), do="linegate models list; linegate models flash BUNDLE"
         )
-    return Finding(what="model", well=True, found=f"{bundle.slot} answers its golden pictures")
+    return Finding(what="model", well=True, found=f"{bundle.slot} answers its golden pictures, {signer}")
 
 
 def _camera(config: Config) -> Finding:
@@ -103,6 +106,34 @@ def _camera(config: Config) -> Finding:
             there = bool(path) and Path(path).exists()
             return Finding(what="source", well=there, found=f"clip {path or '(none)'}", do="set source.clip.path")
     return Finding(what="source", well=True, found="the simulator: verdicts are marked as simulated")
+
+
+def _pins(config: Config) -> Finding:
+    from edge.pins import NoPin, Wish, keeps_levels, look
+
+    reject = config.reject
+    wanted = [
+        Wish(key=f"{key} {pin}", off=off)
+        for key, pin, off, used in (
+            ("reject.pin", reject.pin, "reject.enabled: false", reject.enabled),
+            ("encoder.pin", config.encoder.pin, "encoder.kind: none", config.encoder.kind == "gpio"),
+            ("photo_eye.pin", config.photo_eye.pin, "photo_eye.enabled: false", config.photo_eye.enabled),
+        )
+        if used
+    ]
+    if not wanted:
+        return Finding(what="pins", well=True, found="none wanted (reject, encoder, photo_eye)")
+    try:
+        found = f"{', '.join(each.key for each in wanted)}: {look(wanted[0])}"
+    except NoPin as error:
+        found, _, do = str(error).partition("; ")
+        return Finding(what="pins", well=False, found=found, do=do)
+    return Finding(
+        what="pins",
+        well=not (reject.enabled and keeps_levels()),
+        found=found + ("; they keep their level when the daemon is killed" if keeps_levels() else ""),
+        do="add dtparam=strict_gpiod to /boot/firmware/config.txt and restart the machine (docs/reject.md)",
+    )
 
 
 def _broker(config: Config) -> Finding:

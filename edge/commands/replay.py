@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     source = open_source(ClipSource(path=str(args.source), paced=False, fps=config.source.clip.fps))
     bundle = open_bundle(config.model, base, args.model)
     line = build_line(config, bundle, seen=_keeper(args.crops) if args.crops else None)
-    encode = replay_encoder(config, bundle)
+    encode = replay_encoder(config)
     args.out.mkdir(parents=True, exist_ok=True)
     counter = _Progress()
     verdicts: list[Verdict] = []

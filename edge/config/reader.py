@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from edge.config import together
 from edge.config.sections import Config
 
 
@@ -46,10 +47,11 @@ def parse(text: str, origin: str = "config") -> Config:
     except yaml.YAMLError as error:
         raise ConfigError([f"{origin}: is not YAML ({' '.join(str(error).split())})"]) from None
     reader = _Reader(origin)
-    config = reader.section(Config, root, "") if root is not None else Config()
-    if reader.mistakes:
-        raise ConfigError(reader.mistakes)
-    return typing.cast(Config, config)
+    config = typing.cast(Config, reader.section(Config, root, "") if root is not None else Config())
+    mistakes = reader.mistakes or [f"{origin}: {each}" for each in together.mistakes(config)]
+    if mistakes:
+        raise ConfigError(mistakes)
+    return config
 
 
 def keys(section: type = Config, prefix: str = "") -> Iterator[tuple[str, dataclasses.Field[Any]]]:

@@ -102,6 +102,15 @@ class Model:
     """Which classifier, and what runs it."""
 
     shelf: str = "models"
+    keys: str = ""
+    unsigned: str = choice("refuse", "refuse", "allow")
+    labels: str = ""
+    budget_ms: float = number(0.0, 0.0, 10000.0, "ms")
+    keep: int = number(5, 2, 1000, "")
+    flash_from: str = ""
+    probation_parts: int = number(200, 0, 1000000, "")
+    shadow_share: float = number(1.0, 0.0, 1.0, "")
+    shadow_folder: str = "var/shadow"
     runtime: str = choice("auto", "auto", "litert", "tflite-runtime")
     threads: int = number(1, 1, 4, "")
     hurry_s: float = number(0.1, 0.005, 60.0, "s")
@@ -160,6 +169,7 @@ class Journal:
     path: str = "var/journal.sqlite"
     keep_days: float = number(30.0, 0.01, 3650.0, "days")
     keep_mb: float = number(1000.0, 1.0, 100000.0, "MB")
+    commits_per_s: float = number(50.0, 0.1, 1000.0, "1/s")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

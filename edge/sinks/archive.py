@@ -1,5 +1,7 @@
 """Pictures of rejected and reviewed parts, and of a sample of passed ones, as JPEG with the verdict beside them.
 
+Beside a reject or a review also lies, when the model can show it, the picture under a map of where it saw the defect.
+
 Each class has its share of a fixed number of bytes and forgets its own oldest, so that a flood of one never pushes out
 another.
 """
@@ -12,10 +14,13 @@ import os
 import queue
 import shutil
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from edge import config
 from edge.domain import Decision, Image, Part, Verdict
@@ -31,6 +36,15 @@ WAITING = 16
 UNDECIDED = 256
 """Pictures remembered of parts whose verdict is not on disk yet; more pile up only while the journal cannot write."""
 TURN_S = 0.25
+MAP = ".map.jpg"
+RED = (30, 30, 235)
+HEAT_AT_MOST = 0.65
+"""So much of the red covers the surest place: the picture stays to be seen below."""
+
+Heat = NDArray[np.float32]
+Explain = Callable[[Image, str], tuple[Image, Heat] | None]
+"""Takes a crop and the `hash8` of the model that judged it; gives the picture as the model was shown it, gray or RGB,
+and the probability of a defect at each place of a coarse grid. None when there is nothing to show."""
 
 
 def picture_name(settings: config.Archive, verdict: Verdict, *, sequence: int, day: str, part_id: str) -> str | None:
@@ -47,9 +61,10 @@ def picture_name(settings: config.Archive, verdict: Verdict, *, sequence: int, d
 class ImageArchive:
     """A ring on the disk. `seen` and `committed` never block; `run` is the body of a thread."""
 
-    def __init__(self, settings: config.Archive, folder: Path) -> None:
-        """Raises `OSError` when the folder cannot be made."""
+    def __init__(self, settings: config.Archive, folder: Path, explain: Explain = lambda _crop, _hash8: None) -> None:
+        """`explain` is called in the thread of `run`. Raises `OSError` when the folder cannot be made."""
         self._settings = settings
+        self._explain = explain
         self._folder = folder
         self._crops: dict[int, Image] = {}
         self._waiting: queue.Queue[tuple[bytes, Image]] = queue.Queue(WAITING)
@@ -94,26 +109,37 @@ class ImageArchive:
                 self._fail(f"cannot be written ({error.strerror}); free its disk or set another archive.folder")
 
     def _look_around(self) -> None:
-        """Find what earlier runs have left. Names sort by time: the day, then the part's time-ordered id."""
+        """Find what earlier runs have left. Names sort by time: the day, then the part's time-ordered id.
+
+        What belongs to no picture was left by a crash in the middle of writing, and goes.
+        """
         for decision in Decision:
-            for path in sorted((self._folder / decision.value).glob("*/*.jpg")):
-                size = sum(each.stat().st_size for each in (path, path.with_suffix(".json")) if each.exists())
-                self._remember(decision, str(path.relative_to(self._folder)), size)
+            for path in sorted((self._folder / decision.value).glob("*/*")):
+                picture = path.with_name(path.name.partition(".")[0] + ".jpg")
+                if path == picture:
+                    size = sum(each.stat().st_size for each in _files(path) if each.exists())
+                    self._remember(decision, str(path.relative_to(self._folder)), size)
+                elif path.suffix == ".part" or not picture.exists():
+                    path.unlink()
             self._shrink(decision, 0)
 
     def _keep(self, payload: bytes, crop: Image) -> None:
         document = json.loads(payload)
         decision, name = Decision(document["decision"]), document["image"]
-        encoded = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, self._settings.quality])[1].tobytes()
-        size = len(encoded) + len(payload)
+        shown = None if decision is Decision.PASS else self._explain(crop, document["model"]["hash8"])
+        contents = {".json": payload}
+        if shown is not None:
+            contents[MAP] = _jpeg(under_heat(*shown), self._settings.quality)
+        contents[".jpg"] = _jpeg(crop, self._settings.quality)
+        size = sum(map(len, contents.values()))
         self._shrink(decision, size)
         if not self._has_room(size):
             self._fail(f"leaves out pictures: the disk has less than {self._settings.free_mb:g} MB free")
             return
         path = self._folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        _place(path.with_suffix(".json"), payload)
-        _place(path, encoded)
+        for suffix, content in contents.items():  # the picture last: what has none is not complete
+            _place(path.with_suffix(suffix), content)
         self._remember(decision, name, size)
         self._failing = ""
 
@@ -139,8 +165,8 @@ class ImageArchive:
         name, size = self._kept[decision].popleft()
         self._bytes[decision] -= size
         path = self._folder / name
-        path.unlink(missing_ok=True)
-        path.with_suffix(".json").unlink(missing_ok=True)
+        for each in _files(path):
+            each.unlink(missing_ok=True)
         if not any(path.parent.iterdir()):
             path.parent.rmdir()
 
@@ -149,6 +175,23 @@ class ImageArchive:
         if problem != self._failing:
             log.error("archive %s %s", self._folder, problem)
         self._failing = problem
+
+
+def under_heat(picture: Image, heat: Heat) -> Image:
+    """The picture in gray, BGR, with red over the places that speak for a defect, the stronger the likelier."""
+    gray = picture if picture.ndim == 2 else np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
+    strength = HEAT_AT_MOST * cv2.resize(heat, gray.shape[::-1], interpolation=cv2.INTER_LINEAR)[:, :, None]
+    below = gray[:, :, None].astype(np.float32)
+    return np.asarray(below * (1 - strength) + np.array(RED, np.float32) * strength, np.uint8)
+
+
+def _jpeg(picture: Image, quality: int) -> bytes:
+    return cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+
+
+def _files(picture: Path) -> tuple[Path, ...]:
+    """The picture and all that may lie beside it."""
+    return picture, picture.with_suffix(".json"), picture.with_suffix(MAP)
 
 
 def _place(path: Path, content: bytes) -> None:

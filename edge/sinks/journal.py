@@ -9,6 +9,7 @@ crash the last few seconds are sent twice, which a receiver must expect anyway.
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 import threading
 import time
@@ -33,6 +34,8 @@ MARK_EVERY_S = 5.0
 
 PRUNED_AT_ONCE = 500
 ONE_STATEMENT = 30
+LOCK_S = 2.0
+"""How long one thread waits while another is at the disk: then the disk hangs."""
 
 
 class Journal:
@@ -122,7 +125,8 @@ class Journal:
         with self._tail_lock:
             known = {record.sequence: (record.sequence, kept_s, record.payload) for record in self._tail.all()}
         known |= {row[0]: row for row in (*open_rows, *rows)}
-        self._rescued = [known[sequence] for sequence in sorted(known) if sequence > acknowledged]
+        unconfirmed = self._last or max(known, default=0)  # the last commit, when `append` has not returned
+        self._rescued = [known[sequence] for sequence in sorted(known) if acknowledged < sequence <= unconfirmed]
         self._acknowledged = acknowledged
         self._last = max(self._last, acknowledged, *(row[0] for row in self._rescued[-1:]))
         self._tell(
@@ -135,7 +139,7 @@ class Journal:
         """Put into the fresh file what belongs there; when the disk fails, the next use of the journal tries again."""
         self._database = file.connect(self._path)
         with file.transaction(self._database):
-            self._database.executemany("INSERT OR IGNORE INTO verdict VALUES (?, ?, ?)", rescued)
+            queries.insert_many(self._database, rescued)
             queries.write_mark(self._database, "acknowledged", self._acknowledged)
             queries.write_mark(self._database, "floor", self._last)
         self._rescued, self._inode = None, file.inode(self._path)
@@ -145,9 +149,20 @@ class Journal:
         self._on_damage(text)
 
     @contextmanager
-    def _using(self) -> Iterator[None]:
-        """One at a time; what the disk or SQLite raises becomes one line."""
-        with self._lock, file.failures(self._path):
+    def _locked(self, patience_s: float) -> Iterator[None]:
+        """One at a time, but nobody waits for ever for somebody whose disk hangs; raises `SinkDown`."""
+        if not self._lock.acquire(timeout=patience_s):
+            raise SinkDown(f"journal {self._path}: its disk has not answered for {patience_s:g} s; check the disk")
+        try:
+            with file.failures(self._path):
+                yield
+        finally:
+            self._lock.release()
+
+    @contextmanager
+    def _using(self, patience_s: float = LOCK_S) -> Iterator[None]:
+        """What the disk or SQLite raises becomes one line."""
+        with self._locked(patience_s):
             if self._rescued is not None:
                 self._database.close()
                 self._refill(self._rescued)
@@ -174,13 +189,17 @@ class Journal:
         """Everything up to this sequence has reached the broker."""
         return self._acknowledged
 
-    def append(self, records: Sequence[Record]) -> None:
-        """Keep all of them in one synced commit, or none and raise `SinkDown`. They must follow `last_sequence`."""
+    def append(self, records: Sequence[Record], amended: Callable[[], Sequence[Record]] | None = None) -> None:
+        """Keep all of them in one synced commit, or none and raise `SinkDown`. They must follow `last_sequence`.
+
+        `amended` is asked when they are on disk and before anyone can read them. When it gives other records than
+        `records` itself, those are kept in their place.
+        """
         if not records:
             return
         if [each.sequence for each in records] != list(range(self._last + 1, self._last + 1 + len(records))):
             raise ValueError(f"records must follow sequence {self._last} without a gap")
-        self._healing(lambda: self._keep(records))
+        self._healing(lambda: self._keep(records, amended))
 
     def announce(self, count: int) -> None:
         """So many verdicts wait for a disk that fails. Should they be lost, their numbers are not given to others.
@@ -188,13 +207,16 @@ class Journal:
         Never raises: this is all that can be done, and it needs no room on the disk.
         """
         try:
-            with self._lock, file.failures(self._path):
+            with self._locked(LOCK_S):
                 self._ceiling.pin(self._last + count, self._acknowledged)
         except SinkDown as error:
             log.debug("verdicts in memory would be lost without a gap: %s", error)
 
-    def _keep(self, records: Sequence[Record]) -> None:
+    def _keep(self, records: Sequence[Record], amended: Callable[[], Sequence[Record]] | None) -> None:
         self._write(records)
+        if amended is not None and (final := amended()) is not records:
+            self._write(final)
+            records = final
         with self._tail_lock:
             self._tail.add(records)
             self._last = records[-1].sequence
@@ -267,7 +289,7 @@ class Journal:
                 return waiting, at_least_s
             waiting -= self._skipped
         try:
-            with self._using():
+            with self._using(0.2):
                 kept_s = queries.kept_s_after(self._database, after)
         except SinkDown:
             return waiting, at_least_s
@@ -277,24 +299,23 @@ class Journal:
         """Forget acknowledged records kept for longer than `keep_days`, or too many for `keep_mb`; how many.
 
         `now_s`: seconds since 1970. Goes from the oldest to the first that is young enough. Unacknowledged ones always
-        stay, and so does the newest: it remembers the number. A disk that fails is logged; the next call tries again.
+        stay, and so does the newest: it remembers the number. A few hundred at once; call it until there are none.
         """
-        removed = 0
-        try:
-            self.settle()
-            until = self._old_until(now_s)
-            while (gone := self._remove(until)) > 0:
-                removed += gone
-            until = min(self._acknowledged, self._last - 1)
-            while self._is_too_big() and (gone := self._remove(until)) > 0:
-                removed += gone
-        except SinkDown as error:
-            log.error("old verdicts cannot be removed: %s", error)
-        return removed
+        gone = self._remove(self._old_until(now_s))
+        if not gone and self._is_too_big():
+            gone = self._remove(min(self._acknowledged, self._last - 1))
+        return gone
 
     def _is_too_big(self) -> bool:
         with self._using():
             return queries.used_bytes(self._database) > self._keep_bytes
+
+    @property
+    def free_bytes(self) -> int:
+        """Room on the journal's disk for an ordinary user; raises `SinkDown`."""
+        with file.failures(self._path):
+            room = os.statvfs(self._path.parent)
+        return room.f_bavail * room.f_frsize
 
     def _old_until(self, now_s: float) -> int:
         with self._using():
@@ -310,8 +331,8 @@ class Journal:
         """Write down what was acknowledged and let go of the file. A disk that fails now is only logged."""
         try:
             self.settle()
+            with self._locked(LOCK_S):
+                self._database.close()
+                self._ceiling.close()
         except SinkDown as error:
             log.error("%s", error)
-        with self._lock:
-            self._database.close()
-            self._ceiling.close()

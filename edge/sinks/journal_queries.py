@@ -18,18 +18,18 @@ def marks(database: sqlite3.Connection) -> tuple[int, int]:
 
 
 def insert(database: sqlite3.Connection, rows: list[Row]) -> None:
-    """Insert a few rows and commit, in one call.
+    """Insert a few rows, or put them in place of those of the same sequence, and commit, in one call.
 
     Each call gives up the interpreter and must wait for it afterwards, up to 5 ms beside a busy thread; BEGIN, INSERT
     and COMMIT would be three.
     """
     values = ", ".join(["(?, ?, ?)"] * len(rows))
-    database.execute(f"INSERT INTO verdict VALUES {values}", [each for row in rows for each in row])
+    database.execute(f"INSERT OR REPLACE INTO verdict VALUES {values}", [each for row in rows for each in row])
 
 
 def insert_many(database: sqlite3.Connection, rows: list[Row]) -> None:
     """Insert any number of rows; belongs in a transaction."""
-    database.executemany("INSERT INTO verdict VALUES (?, ?, ?)", rows)
+    database.executemany("INSERT OR REPLACE INTO verdict VALUES (?, ?, ?)", rows)
 
 
 def after(database: sqlite3.Connection, sequence: int, limit: int) -> list[Record]:

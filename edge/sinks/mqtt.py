@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from edge import config
 from edge.domain import SinkDown
+from edge.message import iso
 from edge.sinks.bell import Bell
 from edge.sinks.commands import Command, Desk, Kept
 from edge.sinks.connection import VERSIONS, Answer, Connection
@@ -31,8 +32,6 @@ DRAIN_S = 2.0
 """How long an orderly stop may take to deliver what is left; the rest stays in the journal."""
 HOLD_S = 5.0
 """Pause after a verdict was refused, or the journal could not be read."""
-SETTLE_EVERY_S = 10.0
-"""How often the acknowledged sequence is written down while no verdict falls."""
 BREAKS = 3
 BREAKING = "accepts us and drops us again and again; have two stations the same site, line and station? See its log"
 """mosquitto gives no reason when another client takes our name."""
@@ -91,7 +90,7 @@ class MqttPublisher:
         self._broken_off = 0
         self._since_s = 0.0
         self._complaints: set[str] = set()
-        self._hold_until_s = self._settle_at_s = 0.0
+        self._hold_until_s = 0.0
         self.say_state({})
 
     def wake(self) -> None:
@@ -112,8 +111,8 @@ class MqttPublisher:
         self.wake()
 
     def say_event(self, document: Mapping[str, Any]) -> None:
-        """Something happened. Kept until the broker has it, but only the newest 100 and not beyond a restart."""
-        self._say("event", document, retain=False)
+        """Something happened just now. Kept until the broker has it, but only the newest 100, not beyond a restart."""
+        self._say("event", {**document, "at": iso(time.time())}, retain=False)
 
     def _say(self, topic: str, document: Mapping[str, Any], *, retain: bool) -> None:
         self.say_letter(Letter(topic=topic, payload=encoded(document), retain=retain))
@@ -196,7 +195,6 @@ class MqttPublisher:
                 # then keeps for a while. What came before the emptying is looked for once more.
                 self._bell.hush()
                 self._send(connection)
-            self._settle()
         except SinkDown as error:
             self._complain("journal", f"{error}; sending waits")
             self._hold_until_s = time.monotonic() + HOLD_S
@@ -212,11 +210,6 @@ class MqttPublisher:
         held = time.monotonic() < self._hold_until_s
         while connection.room > 0 and (letter := self._outbox.next(verdicts=not held)) is not None:
             connection.send(letter)
-
-    def _settle(self) -> None:
-        if time.monotonic() >= self._settle_at_s:
-            self._settle_at_s = time.monotonic() + SETTLE_EVERY_S
-            self._journal.settle()
 
     def _hear(self, answers: list[Answer]) -> None:
         for answer in answers:
@@ -237,7 +230,7 @@ class MqttPublisher:
         if self._complain(
             "verdict", f"refuses {topic} ({answer.text}); check its access list; verdicts wait in the journal"
         ):
-            self.say_event({"event": "verdict refused", "detail": answer.text, "at_sequence": answer.letter.sequence})
+            self.say_event({"event": "verdict_refused", "detail": answer.text, "at_sequence": answer.letter.sequence})
             self._on_up(False)
         self._hold_until_s = time.monotonic() + HOLD_S
         self._outbox.rewind()
@@ -251,7 +244,7 @@ class MqttPublisher:
             if self._complain(
                 "nobody", f"has no subscriber to {self._prefix}/verdict: no gateway listens to this station"
             ):
-                self.say_event({"event": "no subscribers", "detail": "no gateway listens to verdicts"})
+                self.say_event({"event": "no_subscribers", "detail": "no gateway listens to verdicts"})
         elif "nobody" in self._complaints:
             self._complaints.discard("nobody")
             log.warning("%s has a subscriber to verdicts again", self._where)

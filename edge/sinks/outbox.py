@@ -36,9 +36,6 @@ class Ledger(Protocol):
     def acknowledge(self, sequence: int) -> None:
         """Everything up to `sequence` has reached the broker."""
 
-    def settle(self) -> None:
-        """Write down what was acknowledged; raises `SinkDown`."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Letter:

@@ -32,6 +32,7 @@ KEPT_BEHIND = 32
 """Parts beyond the gate that are remembered, so that no pulse hits one of them."""
 NOWHERE = "its place on the belt is not known"
 PASSED = "it was before the reject gate already"
+STOPPED = "the station stopped before it came to the reject gate"
 UNSURE = "its pulse may have missed it, for nobody knew well enough where the belt was"
 
 
@@ -149,7 +150,7 @@ class RejectOutput:
             self._changed.notify()
 
     def run(self, stopping: Event) -> None:
-        """Pulse until `stopping` is set; pulses that are due later are left out, and the pins are at rest."""
+        """Pulse until `stopping` is set; the pins are at rest then, and whoever was to be ejected is told late."""
         try:
             while not stopping.is_set():
                 wait_s = self.step()
@@ -160,6 +161,8 @@ class RejectOutput:
             self._set(self._device, False)
             if self._stop_device is not None:
                 self._set(self._stop_device, False)
+        for verdict, why in self._abandoned():
+            self._tell_late(verdict, why, self._clock())
 
     def close(self) -> None:
         """Let go of the pins; call it when `run` has ended."""
@@ -245,6 +248,11 @@ class RejectOutput:
         part.due = False
         if part.verdict is not None:
             self._late.append((part.verdict, UNSURE if part.guessed else PASSED))
+
+    def _abandoned(self) -> list[tuple[Verdict, str]]:
+        with self._changed:
+            late, self._late = self._late, []
+            return late + [(each.verdict, STOPPED) for each in self._parts if each.due and each.verdict is not None]
 
     def _reaches_s(self, goal_px: float, place: Place, now_s: float) -> float | None:
         usual = self._belt.usual_px_s

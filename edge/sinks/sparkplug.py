@@ -167,7 +167,8 @@ class SparkplugView:
         while not self._sayings.empty():
             kind, document = self._sayings.get()
             self._latest[kind] = document
-            connection.send((node.counters if kind == "counters" else node.state)(document, _now_ms()))
+            for letter in (node.counters if kind == "counters" else node.state)(document, _now_ms()):
+                connection.send(letter)
         more = connection.flushed and self._show(connection, node, fresh_after)
         if connection.woken:
             self._bell.hush()
@@ -177,6 +178,8 @@ class SparkplugView:
 
     def _show(self, connection: Connection, node: EdgeNode, fresh_after: int) -> bool:
         """Whether there may be more."""
+        if not node.alive:
+            return False
         after = max(self._memory.shown, fresh_after - HISTORY)
         try:
             records = self._journal.since(after, CHUNK)

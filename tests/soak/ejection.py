@@ -9,9 +9,10 @@ import argparse
 import bisect
 import heapq
 import itertools
+import logging
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gpiozero.pins.mock import MockFactory
 
@@ -280,12 +281,11 @@ def main() -> None:
     options.add_argument("--parts", type=int, default=2000)
     options.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     given = options.parse_args()
-    import dataclasses
-
+    logging.disable()
     failed = 0
     for name, case in CASES.items():
         for seed in given.seeds:
-            outcome = World(dataclasses.replace(case, parts=given.parts), seed).run()
+            outcome = World(replace(case, parts=given.parts), seed).run()
             failed += len(outcome.wrong) + outcome.lost
             print(f"{name}, seed {seed}: {outcome}", flush=True)
     raise SystemExit(1 if failed else 0)

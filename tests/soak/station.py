@@ -1,4 +1,4 @@
-"""The delivering half of the daemon as a process that may be killed: `station.py FOLDER PORT PARTS RATE SEED`.
+"""The delivering half of the daemon as a process that may be killed: `station.py FOLDER JOURNAL PORT PARTS RATE SEED`.
 
 It kills itself at a random step of a verdict's way, and is to be started again then. Its wall clock jumps back and
 forth by hours. When all parts are given it stays to answer requests.
@@ -18,10 +18,13 @@ from typing import Any
 
 from benchmarks.journal_cost import SPEAKER
 from edge import config
+from edge import delivery as delivering
 from edge.delivery import Decided, Delivery
 from edge.domain import Decision, Verdict
 from edge.message import Record, Times, encode, live_part_id
 from edge.sinks import connection, mqtt
+from edge.sinks import journal_queries as queries
+from edge.sinks.ceiling import Ceiling
 from edge.sinks.journal import Journal
 
 VERDICT = Verdict(
@@ -47,13 +50,19 @@ def dies_at(step: str, owner: Any, name: str, *, after: bool, calls: int = 200) 
 
 
 STEPS: list[Callable[[], None]] = [
+    lambda: dies_at("before the verdict waits for its commit", Delivery, "give", after=False),
     lambda: dies_at("before the commit", Journal, "append", after=False),
+    lambda: dies_at("while numbers are reserved", Ceiling, "_write", after=False, calls=2),
+    lambda: dies_at("after numbers were reserved, before the commit", Ceiling, "_write", after=True, calls=2),
+    lambda: dies_at("after the commit, before the journal knows", queries, "insert", after=True),
     lambda: dies_at("after the commit, before anyone is told", Journal, "append", after=True),
     lambda: dies_at("before sending", connection.Connection, "send", after=False),
     lambda: dies_at("after sending", connection.Connection, "send", after=True),
     lambda: dies_at("after the broker's answer, before it is noted", mqtt.MqttPublisher, "_hear", after=False),
     lambda: dies_at("after the acknowledgement was noted", Journal, "acknowledge", after=True),
+    lambda: dies_at("before acknowledgements are written down", Journal, "settle", after=False, calls=1),
     lambda: dies_at("after acknowledgements were written down", Journal, "settle", after=True, calls=1),
+    lambda: dies_at("after old verdicts were forgotten", Journal, "prune", after=True, calls=2),
 ]
 
 
@@ -81,18 +90,31 @@ def encoded(decided: Decided, sequence: int) -> Record:
 
 def main() -> None:
     """Give verdicts until the journal holds `PARTS`."""
-    folder, port, parts, rate, seed = Path(sys.argv[1]), *map(int, sys.argv[2:])
+    folder, path = Path(sys.argv[1]), Path(sys.argv[2])
+    port, parts, rate, seed = map(int, sys.argv[3:])
     random.seed(seed)
     if (step := random.randrange(len(STEPS) + 1)) < len(STEPS):
         STEPS[step]()
     mqtt.BACK_OFF_S = (0.1, 0.2, 0.5)
+    delivering.IDLE_S = 2.0
     time.time = Jumping()  # type: ignore[assignment]
-    journal = Journal(folder / "journal.sqlite", 30, wall_s=time.time)
+    journal = Journal(path, 30, wall_s=time.time)
     settings = config.Mqtt(
         port=port, keepalive_s=2, commands=True, username="cam1", password_file=str(folder / "password")
     )
     publisher = mqtt.MqttPublisher(settings, config.Station(), journal, lambda _up: None)
-    delivery = Delivery(journal, encoded, on_committed=lambda *_: publisher.wake(), on_journal=lambda _trouble: None)
+
+    def tidy() -> None:
+        journal.settle()
+        journal.prune(time.time())
+
+    delivery = Delivery(
+        journal,
+        encoded,
+        on_committed=lambda *_: publisher.wake(),
+        on_journal=lambda trouble: print("journal:", trouble or "writes again", flush=True),
+        on_idle=tidy,
+    )
     leaving = threading.Event()
     threads = [threading.Thread(target=delivery.run), threading.Thread(target=publisher.run, args=(leaving,))]
     for thread in threads:

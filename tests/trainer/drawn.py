@@ -51,3 +51,44 @@ network: {blocks: 2, width: 8}
 augment: {rotation_deg: 180, blur_px: 0.3, noise: 3}
 training: {epochs: 8, steps: 12, batch: 16, learning_rate: 0.01}
 """
+
+
+def draw_ring(seed: int, label: str, side_px: int = 96) -> np.ndarray:
+    """A turned round part on a dark belt: a disc with a step and a bore; a defective one has a pit in it."""
+    random = np.random.default_rng(seed)
+    image = np.full((side_px, side_px), 45, np.uint8)
+    middle = tuple(16 * (side_px / 2 + random.uniform(-2, 2)) for _ in range(2))
+    turn, tilt, light = random.uniform(0, 180), random.uniform(0.96, 1.0), random.uniform(150, 190)
+    for radius, level in ((42, light), (34, light - 25), (20, 20)):
+        axes = (round(16 * radius), round(16 * radius * tilt))
+        cv2.ellipse(image, (round(middle[0]), round(middle[1])), axes, turn, 0, 360, int(level), -1, cv2.LINE_AA, 4)
+    if label == "hole":
+        angle, radius = random.uniform(0, 2 * np.pi), 16 * random.uniform(25, 37)
+        at = (round(middle[0] + radius * np.cos(angle)), round(middle[1] + radius * np.sin(angle)))
+        cv2.circle(image, at, round(16 * random.uniform(2, 3)), 15, -1, cv2.LINE_AA, 4)
+    return np.clip(image + random.normal(0, 3, image.shape), 0, 255).astype(np.uint8)
+
+
+def fill_rings(root: Path, parts: int, folds: int) -> Path:
+    """Write `parts` round parts per class, two views each, with a groups.csv that also says the fold."""
+    rows = []
+    for number, label in enumerate(("ok", "hole")):
+        (root / label).mkdir(parents=True)
+        for part in range(parts):
+            for view in range(2):
+                name = f"{label}-{part:02d}-{view}.png"
+                cv2.imwrite(str(root / label / name), draw_ring(1000 * number + 2 * part + view, label))
+                rows.append((f"{label}{part}", part % folds, label, name))
+    with (root / "groups.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("group", "fold", "label", "file"), *rows])
+    return root
+
+
+TINY_RING = """
+name: ring
+good: [ok]
+split: {validation: 0.2, test: 0.2}
+input: {height_px: 48, width_px: 352}
+network: {blocks: 2, width: 8}
+training: {epochs: 6, coarse: 6, steps: 12, batch: 16, learning_rate: 0.01, aware: 0}
+"""

@@ -115,6 +115,23 @@ def test_too_little_is_refused_in_one_line(tmp_path: Path, counts: dict[str, int
 
 
 @pytest.mark.parametrize(
+    ("label", "good"),
+    [
+        *((each, True) for each in ("ok_front", "MT_Free", "good", "Normal", "no_defect", "defect-free", "OK")),
+        *((each, False) for each in ("not_ok", "def_front", "no good", "MT_Crack", "defect", "scratches", "nok")),
+    ],
+)
+def test_a_good_class_is_known_by_its_name(label: str, good: bool) -> None:
+    assert dataset.sounds_good(label) is good
+
+
+def test_kinds_of_defects_alone_are_divided_too(tmp_path: Path) -> None:
+    fill(tmp_path, {"crack": 6, "pit": 6, "stain": 6})
+    data = divided(tmp_path)
+    assert all({each.label for each in data.of(split)} == {"crack", "pit", "stain"} for split in dataset.PARTS)
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
         ("part,kind\n1,2\n", "needs the columns group,label,file; it has part,kind"),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edge.bundle import InputSpec, prepare
-from trainer import augment, limits, measure, report
+from trainer import augment, claims, limits, measure
 from trainer.dataset import Picture
 from trainer.quantize import representative_of, stretched
 from trainer.recipe import Augment, Costs
@@ -112,8 +112,8 @@ def test_variation_is_repeatable_and_varies() -> None:
 
 
 def test_the_claim_says_how_many_parts_are_needed() -> None:
-    assert report.parts_needed(0.01) == 368
+    assert claims.parts_needed(0.01) == 368
     none = measure.rate(0, 59)
-    said = " ".join(report.claims({"escape_rate": none, "overkill_rate": none}))
+    said = " ".join(claims.claims({"escape_rate": none, "overkill_rate": none}))
     assert "6.1 %" in said
     assert "there were 59" in said

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn import TINY, fill
+from drawn import fill
 
 from edge.bundle import Bundle, Shelf, prepare, readable_image
 from trainer import aware, network, quantize, recipe
@@ -111,48 +111,58 @@ def test_packing_again_gives_the_same_bundle(trained: Path, bundle: Bundle) -> N
     assert [each.name for each in trained.glob("tiny-????????")] == [bundle.slot]
 
 
-def test_the_same_seed_trains_the_same_network(parts: Path, tmp_path: Path) -> None:
-    (tmp_path / "short.yaml").write_text(TINY.replace("epochs: 8", "epochs: 1"), encoding="utf-8")
-    for name in ("one", "two"):
-        arguments = ["train", str(tmp_path / "short.yaml"), "--data", str(parts), "--out", str(tmp_path / name)]
-        done = subprocess.run(
-            [sys.executable, "-m", "trainer", *arguments], capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-    one, two = (json.loads((tmp_path / name / "history.json").read_text())["epochs"] for name in ("one", "two"))
+def test_the_same_seed_trains_the_same_network_in_another_process(trained: Path, parts: Path, tmp_path: Path) -> None:
+    recipe_file = trained.parent / "tiny.yaml"
+    arguments = ["train", str(recipe_file), "--data", str(parts), "--out", str(tmp_path / "again")]
+    done = subprocess.run([sys.executable, "-m", "trainer", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    one, two = (json.loads((each / "history.json").read_text())["epochs"] for each in (trained, tmp_path / "again"))
     assert one == two
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code", "said"),
-    [
-        (["run"], 1, "no data: give a folder"),
-        (["run", "missing.yaml", "--data", "."], 78, "missing.yaml: cannot be read"),
-        (["run", "--data", "nowhere"], 1, "nowhere: there is no such folder"),
-        (["run", "--data", "empty"], 1, "empty: holds no readable picture"),
-        (["run", "--data", "three"], 1, "three: has 1 defective part (hole); at least 3 are needed"),
-        (["run", "--data", "three", "--good", "fine"], 1, "good: 'fine' is no class of the data"),
-        (["run", "bad.yaml", "--data", "three"], 78, "bad.yaml:1: nmae: is not a known key"),
-        (["measure", "--out", "empty"], 1, "empty/run.json: cannot be read; run the earlier steps"),
-        (["pack"], 1, "which run? give the folder it was begun in"),
-    ],
-)
-def test_a_mistake_is_one_line_without_tensorflow(tmp_path: Path, arguments: list[str], code: int, said: str) -> None:
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "bad.yaml").write_text("nmae: x\n")
-    fill(tmp_path / "three", {"ok": 2, "hole": 1})
-    fill(tmp_path / "three", {"ok": 3})
-    program = (
-        "import sys; from trainer.__main__ import main; code = main(sys.argv[1:]);"
-        "print('tensorflow' in sys.modules); sys.exit(code)"
-    )
+MISTAKES = [
+    (["run"], 1, "no data: give a folder"),
+    (["run", "missing.yaml", "--data", "."], 78, "missing.yaml: cannot be read"),
+    (["run", "--data", "nowhere"], 1, "nowhere: there is no such folder"),
+    (["run", "--data", "empty"], 1, "empty: holds no readable picture"),
+    (["run", "--data", "three"], 1, "three: has 1 defective part (hole); at least 3 are needed"),
+    (["run", "--data", "three", "--good", "fine"], 1, "good: 'fine' is no class of the data"),
+    (["run", "bad.yaml", "--data", "three"], 78, "bad.yaml:1: nmae: is not a known key"),
+    (["protocol", "--data", "three"], 1, "three: has 1 defective part (hole); at least 3 are needed"),
+    (["measure", "--out", "empty"], 1, "empty/run.json: cannot be read; run the earlier steps"),
+    (["pack"], 1, "which run? give the folder it was begun in"),
+]
+ASK_ALL = """
+import contextlib, io, json, sys
+from trainer.__main__ import main
+for arguments in json.load(sys.stdin):
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        code = main(arguments)
+    print(json.dumps([code, said.getvalue(), "tensorflow" in sys.modules]))
+"""
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> list[list[object]]:
+    """Exit code, words and whether TensorFlow was loaded, for each of `MISTAKES`, made in one process of its own."""
+    home = tmp_path_factory.mktemp("mistakes")
+    (home / "empty").mkdir()
+    (home / "bad.yaml").write_text("nmae: x\n")
+    fill(home / "three", {"ok": 3, "hole": 1})
+    asked = json.dumps([arguments for arguments, _, _ in MISTAKES])
     done = subprocess.run(
-        [sys.executable, "-c", program, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, "-c", ASK_ALL], cwd=home, input=asked, capture_output=True, text=True, check=True
     )
-    assert done.returncode == code
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
-    assert done.stdout.strip() == "False"
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("number", range(len(MISTAKES)), ids=[" ".join(each[0]) for each in MISTAKES])
+def test_a_mistake_is_one_line_without_tensorflow(answers: list[list[object]], number: int) -> None:
+    (_, code, said), (gave, words, heavy) = MISTAKES[number], answers[number]
+    assert gave == code
+    assert said in str(words)
+    assert "Traceback" not in str(words)
+    assert not heavy
 
 
 def test_usage_is_exit_code_2() -> None:

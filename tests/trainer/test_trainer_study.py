@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from drawn import draw
 
-from trainer import curves, explain, lime, lint, other_runtime, recipe, reference, robustness
+from trainer import curves, explain, lime, lint, other_runtime, recipe, reference, robustness, trials
 from trainer.dataset import Picture
 from trainer.errors import Refused
 from trainer.limits import Limits, columns, middle
@@ -203,6 +203,26 @@ def test_the_run_measured_all_of_it(trained: Path) -> None:
         "Why",
     ):
         assert heading in page
+
+
+def test_verdicts_follow_the_flaw_and_the_control_does_not_see_it(trained: Path) -> None:
+    got = json.loads((trained / "metrics.json").read_text())["trials"]
+    assert got["placed_by"] == "map"
+    assert got["transplants_flagged"]["of"] == got["heals_passed"]["of"] >= 8
+    assert got["transplants_flagged"]["rate"] >= 0.7
+    assert got["drawn_holes_flagged"]["of"] == 16
+    assert got["control"]["transplants_flagged"]["rate"] < got["transplants_flagged"]["rate"]
+    assert "Only the flaw differs" in (trained / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_moved_patch_takes_on_the_light_of_where_it_goes() -> None:
+    donor, whole, mask = np.full((40, 40), 90, np.uint8), np.full((40, 40), 160, np.uint8), np.zeros((40, 40), np.uint8)
+    cv2.circle(mask, (20, 20), 8, 255, -1)
+    cv2.circle(donor, (20, 20), 3, 20, -1)
+    moved = trials.blended(donor, whole, mask)
+    assert abs(int(moved[20, 20]) - 90) <= 4
+    assert (moved[:, :8] == 160).all()
+    assert abs(int(moved[20, 13]) - 160) <= 4
 
 
 def test_every_misjudged_part_is_pictured(trained: Path) -> None:

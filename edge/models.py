@@ -1,0 +1,313 @@
+"""The daemon's side of the shelf: which model judges, what replaces it between two parts, and how it does there."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from threading import Event, Lock
+from typing import Any
+
+from edge.assembly import build_classifier, build_judge
+from edge.bundle import Bundle, BundleError
+from edge.changeover.drift import Drift
+from edge.changeover.fit import budget_ms
+from edge.changeover.flash import Flasher
+from edge.changeover.history import Tally
+from edge.changeover.observed import Look, Observed, Work
+from edge.changeover.presence import present
+from edge.changeover.probation import Probation
+from edge.changeover.shadow import Shadow, Side
+from edge.classify import TfliteClassifier
+from edge.classify.trial import try_in_child
+from edge.config import Config
+from edge.domain import NO_MODEL, Classifier, Verdict
+from edge.judge import Judge
+from edge.line import Line
+
+log = logging.getLogger(__name__)
+
+TURN_S = 0.05
+"""How often the shelf is looked at: a change of the link is two system calls to see."""
+NOTE_EVERY_S = 600.0
+LOOKS = 32
+BEFORE_PARTS = 5000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """A model that is ready to judge, and what it has done."""
+
+    bundle: Bundle
+    classifier: TfliteClassifier
+    judge: Judge
+    work: Work
+
+    @property
+    def slot(self) -> str:
+        """Its place on the shelf."""
+        return self.bundle.slot
+
+    @property
+    def side(self) -> Side:
+        """As a shadow compares it."""
+        return Side(slot=self.slot, judge=self.judge, input=self.bundle.manifest.input)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """Whom to tell; all of it may be called from any thread."""
+
+    dress: Callable[[Engine, Classifier], Classifier]
+    """Put stopwatches around a classifier."""
+    live: Callable[[Engine], None]
+    """Another model judges from now on."""
+    event: Callable[[Mapping[str, str]], None]
+    swapped: Callable[[str], None]
+    """A change came to an end: `flashed`, `rolled_back` or `refused`."""
+
+
+class Models:
+    """Made by the composition root; `run` and `shadow_jobs` are bodies of threads."""
+
+    def __init__(self, config: Config, base: Path, outside: Outside) -> None:
+        """Find a model that answers: the live one, or the one before when that is damaged; raises `BundleError`."""
+        self._config = config
+        self._outside = outside
+        self.flasher = Flasher(config, base)
+        self._shelf, self._history = self.flasher.shelf, self.flasher.history
+        self._budget_ms = budget_ms(config)
+        self._shadow_folder = base / config.model.shadow_folder
+        self._looks: deque[Look] = deque(maxlen=LOOKS)
+        self._shadow: Shadow | None = None
+        self._shadow_refused: Path | None = None
+        self._trouble = ""
+        self._works: dict[str, Work] = {}
+        self._noted: dict[str, Tally] = {}
+        self._works_lock = Lock()
+        self.live = self._first()
+        self.drift = Drift(self.live.bundle)
+        self._probation = self._unfinished()
+
+    def line(self, build: Callable[[Classifier, Judge], Line]) -> Line:
+        """The line with the live model at work in it, which is changed from now on."""
+        self._line = build(self._dressed(self.live), self.live.judge)
+        self._outside.live(self.live)
+        return self._line
+
+    def decided(self, verdict: Verdict) -> None:
+        """A verdict was committed."""
+        work = self._works.get(verdict.model.slot)
+        if work is not None and verdict.model is not NO_MODEL:
+            work.decided(verdict)
+
+    def run(self, stopping: Event) -> None:
+        """Keep the line in step with the shelf until `stopping`."""
+        noted_s = time.monotonic()
+        with present(self._shelf):
+            self._note("judges", self.live.slot)
+            while not stopping.wait(TURN_S):
+                try:
+                    self._follow()
+                    self._follow_shadow()
+                    self._trouble = ""
+                except OSError as error:
+                    self._complain(error)
+                self._look()
+                self._watch_over()
+                if time.monotonic() - noted_s > NOTE_EVERY_S:
+                    noted_s = time.monotonic()
+                    self._note_work()
+        self._note_work()
+
+    def shadow_jobs(self, stopping: Event) -> None:
+        """Let the candidate judge what is offered to it, as long as there is one."""
+        while not stopping.is_set():
+            shadow = self._shadow
+            if shadow is None:
+                stopping.wait(0.2)
+            else:
+                shadow.work(0.2)
+
+    def _first(self) -> Engine:
+        with contextlib.suppress(OSError), self._shelf.locked():  # a shelf may be read-only
+            self._shelf.tidy()
+        try:
+            return self._engine(self._shelf.current())
+        except BundleError as error:
+            try:
+                engine = self._engine(self.flasher.earlier())
+            except BundleError:
+                raise error from None
+            log.error("%s; the model before it judges instead: %s", error, engine.slot)
+            with self._shelf.locked():
+                self._shelf.make_live(engine.bundle.folder)
+            self._note("live", engine.slot, how="rollback", why=str(error))
+            self._outside.swapped("rolled_back")
+            return engine
+
+    def _engine(self, bundle: Bundle) -> Engine:
+        """A trusted model that has answered its golden pictures in this process; raises `BundleError`."""
+        if not self.flasher.trust.check(bundle).name:
+            log.warning("%s: is UNSIGNED, and model.unsigned allows it: anybody may have made it", bundle.slot)
+        with self._works_lock:
+            work = self._works.setdefault(bundle.slot, Work())
+        classifier = build_classifier(self._config.model, bundle)
+        return Engine(bundle=bundle, classifier=classifier, judge=build_judge(bundle), work=work)
+
+    def _dressed(self, engine: Engine) -> Classifier:
+        observed = Observed(engine.classifier, engine.work, self._budget_ms, self._show)
+        return self._outside.dress(engine, observed)
+
+    def _show(self, look: Look) -> None:
+        """In the inspecting thread: leave a part for those who look at it later."""
+        self._looks.append(look)
+        shadow = self._shadow
+        if shadow is not None:
+            shadow.offer(look)
+
+    def _follow(self) -> None:
+        """Take over what `current` points at now; what cannot judge is not left there."""
+        slot = self._shelf.linked("current")
+        if slot == self.live.bundle.folder:
+            return
+        if slot is None and not self.live.bundle.folder.is_dir():
+            raise OSError("the folder of the live model is gone")
+        try:
+            if slot is None:
+                raise BundleError(f"{self._shelf.root / 'current'}: points at no model")
+            bundle = Bundle.open(slot)
+            if not self._is_proven(bundle.slot):
+                model = self._config.model
+                try_in_child(slot, model.runtime, model.threads, self._budget_ms)
+            self._change(self._engine(bundle))
+        except BundleError as error:
+            self._refuse(slot, error)
+
+    def _is_proven(self, slot: str) -> bool:
+        """Whether it was flashed, rather than put there by hand: then its trial is over."""
+        return any(each["event"] in ("live", "judges") and each["slot"] == slot for each in self._history.events())
+
+    def _refuse(self, slot: Path | None, error: BundleError) -> None:
+        name = slot.name if slot is not None else "none"
+        log.error("%s; %s goes on", error, self.live.slot)
+        with self._shelf.locked():
+            self._shelf.link("current", self.live.bundle.folder)
+        self._note("refused", name, why=str(error))
+        self._outside.swapped("refused")
+        self._outside.event({"event": "model_refused", "model": name, "detail": str(error)})
+
+    def _change(self, engine: Engine) -> None:
+        """Between two parts: one assignment, which the inspecting thread reads once for each part."""
+        before = self.live
+        self._note_work()
+        engine.work.tally = Tally()
+        self._noted.pop(engine.slot, None)
+        self._line.change(self._dressed(engine), engine.judge)
+        self.live, self.drift = engine, Drift(engine.bundle)
+        self._looks.clear()
+        self._drop_shadow()
+        self._note("judges", engine.slot)
+        how = self._history.went_live(engine.slot)
+        is_back = how.get("how") == "rollback"
+        self._probation = None if is_back else self._begun(before.slot)
+        self._outside.live(engine)
+        self._outside.swapped("rolled_back" if is_back else "flashed")
+        why = {"detail": str(how["why"])} if how.get("why") else {}
+        event = "model_rolled_back" if is_back else "model_flashed"
+        self._outside.event({"event": event, "model": engine.slot, "before": before.slot} | why)
+        log.warning("%s judges from now on, in place of %s", engine.slot, before.slot)
+
+    def _begun(self, before: str) -> Probation | None:
+        parts = self._config.model.probation_parts
+        if not parts:
+            return None
+        tally = self._history.tally(before, BEFORE_PARTS)
+        return Probation(before=tally, parts=parts, budget_ms=self._budget_ms)
+
+    def _unfinished(self) -> Probation | None:
+        """After a restart: a model that was still being watched is watched again."""
+        slot = self.live.slot
+        words = [each for each in self._history.events() if each["slot"] == slot and each["event"] in ("live", "kept")]
+        previous = self._shelf.linked("previous")
+        if not words or words[-1]["event"] == "kept" or words[-1].get("how") == "rollback" or previous is None:
+            return None
+        return self._begun(previous.name)
+
+    def _complain(self, error: OSError) -> None:
+        """A shelf that cannot be read is no reason to stop judging; said once."""
+        if str(error) != self._trouble:
+            self._trouble = str(error)
+            log.error("%s: the shelf cannot be followed (%s); %s goes on", self._shelf.root, error, self.live.slot)
+
+    def _look(self) -> None:
+        while self._looks:
+            self.drift.look(self._looks.popleft())
+
+    def _watch_over(self) -> None:
+        """Send a new model back that does worse than the one before; let one that has shown itself stay."""
+        probation, engine = self._probation, self.live
+        if probation is None:
+            return
+        why = probation.worse(engine.work.tally, self.drift.score)
+        if why:
+            self._probation = None
+            self._take_back(why)
+        elif probation.over(engine.work.tally):
+            self._probation = None
+            self._note("kept", engine.slot)
+            log.info("%s has been watched for %d parts and stays", engine.slot, probation.parts)
+
+    def _take_back(self, why: str) -> None:
+        log.error("%s does worse than the model before: %s; it is taken back", self.live.slot, why)
+        try:
+            self.flasher.rollback(by="probation", why=why)
+        except (BundleError, OSError) as error:
+            log.error("there is nothing to go back to: %s", error)
+            self._outside.event({"event": "model_doubtful", "model": self.live.slot, "detail": why})
+
+    def _follow_shadow(self) -> None:
+        """Begin and end shadowing as the link says."""
+        slot = self._shelf.linked("shadow")
+        shadow = self._shadow
+        if slot is None or slot == self.live.bundle.folder:
+            self._shadow_refused = None
+            self._drop_shadow()
+        elif (shadow is None or shadow.candidate.slot != slot.name) and slot != self._shadow_refused:
+            self._drop_shadow()
+            try:
+                self._begin_shadow(self._engine(Bundle.open(slot)))
+            except BundleError as error:
+                self._shadow_refused = slot
+                log.error("%s; no model shadows", error)
+                self._note("refused", slot.name, why=str(error))
+
+    def _begin_shadow(self, engine: Engine) -> None:
+        model = self._config.model
+        self._shadow = Shadow(self.live.side, engine.side, engine.classifier, self._shadow_folder, model.shadow_share)
+        self._note("judges", engine.slot, as_shadow=True)
+        log.info("%s judges beside %s, without a say", engine.slot, self.live.slot)
+
+    def _drop_shadow(self) -> None:
+        shadow, self._shadow = self._shadow, None
+        if shadow is not None:
+            shadow.save()
+
+    def _note_work(self) -> None:
+        """Write down what each model did since the last time."""
+        for slot, work in list(self._works.items()):
+            done, before = Tally(**asdict(work.tally)), self._noted.get(slot, Tally())
+            fresh = {key: value - getattr(before, key) for key, value in asdict(done).items()}
+            if fresh["parts"] > 0:
+                self._note("ran", slot, **fresh)
+                self._noted[slot] = done
+
+    def _note(self, event: str, slot: str, **more: Any) -> None:
+        try:
+            self._history.add(event, slot, **more)
+        except OSError as error:
+            log.warning("%s: cannot be written (%s)", self._history.path, error.strerror)

@@ -1,0 +1,241 @@
+"""Trials on parts that were not trained on: flaws moved onto good parts, painted over on bad ones, and plain holes.
+
+A score on pictures as they were taken cannot tell an eye for flaws from an eye for the photographer's habits. Here only
+the flaw differs, so the verdict must follow it. Beside the network stands a control that hardly sees a flaw.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import RandomForestClassifier
+
+from edge.bundle import InputSpec, Unregistered
+from edge.bundle import ring as rings
+from trainer import counterfactual, dataset, lesson, measure
+from trainer.augment import Image, seen
+from trainer.claims import rate_text
+from trainer.dataset import Dataset, Picture
+from trainer.drawn import hole, hole_at
+from trainer.limits import evidence
+from trainer.runtime import Model
+
+Document = dict[str, Any]
+
+LOST = 255.0
+"""Evidence of a picture in which the part is not to be found: it does not pass."""
+ASKED = 6
+"""Counterfactuals per part."""
+HOLE_PX = 2.5
+CLEAR_LEVELS = 50
+"""A moved flaw that changes the picture by more than this is plain to see."""
+REACH = 0.09
+"""Radius of what is moved or painted over where only a rough place is known, as a share of the picture's side."""
+MARGIN_PX = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judge:
+    """A file and what it needs to be asked."""
+
+    model: Model
+    spec: InputSpec
+    good: NDArray[np.bool_]
+
+    def crop(self, crop: Image) -> float:
+        """Evidence in steps of a picture as the camera takes it."""
+        try:
+            return self.shown(seen(crop, self.spec))
+        except Unregistered:
+            return LOST
+
+    def laid(self, crop: Image) -> float:
+        """The same of a picture as `lesson.laid_out` keeps it."""
+        return self.shown(lesson.finished(crop, self.spec))
+
+    def shown(self, picture: Image) -> float:
+        """The same of what the network is shown."""
+        return float(evidence(self.model.raw(picture)[None], self.good)[0])
+
+
+class Control:
+    """Trees on texture and brightness, in which a flaw leaves hardly a trace: what a style alone gives away."""
+
+    def __init__(self, pictures: Sequence[Image], defective: Sequence[bool], seed: int) -> None:
+        self._forest = RandomForestClassifier(100, class_weight="balanced", random_state=seed, n_jobs=1)
+        self._forest.fit(np.stack([texture(each) for each in pictures]), np.asarray(defective))
+
+    def __call__(self, picture: Image) -> float:
+        """The share of trees that call it defective."""
+        share = self._forest.predict_proba(texture(picture)[None])[0]
+        return round(float(share[list(self._forest.classes_).index(True)]), 4)
+
+
+def texture(picture: Image) -> NDArray[np.float64]:
+    """Medians along eight bands of rows: brightness, and how rough it is along and across."""
+    light = picture.astype(np.float32) if picture.ndim == 2 else picture.astype(np.float32).mean(axis=2)
+    along, across = np.abs(np.diff(light, axis=1))[:-1], np.abs(np.diff(light, axis=0))[:, :-1]
+    bands = [np.array_split(each, 8, axis=0) for each in (light, along, across)]
+    return np.array([np.median(band) for kind in bands for band in kind], dtype=np.float64)
+
+
+def some(each: Sequence[Any], count: int) -> list[Any]:
+    """At most `count` of them, spread over all."""
+    return list(each[:: max(1, -(-len(each) // count))])
+
+
+def ask(judge: Judge, data: Dataset, good: Sequence[str], seed: int) -> Document:
+    """Everything, on the split `test`; the control learns from `train`. Evidence is in the file's own steps."""
+    random = np.random.default_rng(seed)
+    known, kept = lesson.laid_out(data, "train", judge.spec)
+    tested, laid = lesson.laid_out(data, "test", judge.spec)
+    control = Control(some(kept, 1500), some([each.label not in good for each in known], 1500), seed)
+    fine = [crop for each, crop in zip(known, kept, strict=True) if each.label in good]
+    found: Document = {"holes": _holes(judge, data, good, random)}
+    found["control"] = [[p.group, p.label, control(s)] for p, s in zip(tested, laid, strict=True)]
+    level = counterfactual.usual(some(fine, 400)) if _unrolled(judge.spec) else None
+    return found | _pairs(judge, list(zip(tested, laid, strict=True)), good, level, control, random)
+
+
+def summary(results: Sequence[Document], good: Sequence[str], cut: float) -> Document:
+    """Shares with exact 95 % intervals, over all `results` of `ask`; flagged is what lies above `cut`."""
+    moved = [row for result in results for row in result["transplants"]]
+    clean = [row for result in results for row in result["heals"]]
+    holes = [step for result in results for step in result["holes"]]
+    loud = [row for row in moved if row[1] > CLEAR_LEVELS]
+    look = [row for result in results for row in result["control"]]
+    named = [Picture(file="", label=label, group=group, sha256="") for group, label, _ in look]
+    return {
+        "drawn_holes_flagged": measure.rate(sum(step > cut for step in holes), len(holes)),
+        "transplants_flagged": measure.rate(sum(row[2] > cut for row in moved), len(moved)),
+        "transplants_above_50_levels_flagged": measure.rate(sum(row[2] > cut for row in loud), len(loud)),
+        "heals_passed": measure.rate(sum(row[1] <= cut for row in clean), len(clean)),
+        "control": {
+            **counted(named, np.array([row[2] - 0.5 for row in look]), good, 0.0),
+            "transplants_flagged": measure.rate(sum(row[3] > 0.5 for row in moved), len(moved)),
+            "heals_passed": measure.rate(sum(row[2] <= 0.5 for row in clean), len(clean)),
+        },
+    }
+
+
+def lines(got: Document) -> list[str]:
+    """What `summary` found, in words."""
+    look = got["control"]
+    return [
+        f"  drawn holes flagged {rate_text(got['drawn_holes_flagged'])}",
+        f"  moved flaws flagged {rate_text(got['transplants_flagged'])}, "
+        f"above {CLEAR_LEVELS} grey levels {rate_text(got['transplants_above_50_levels_flagged'])}",
+        f"  healed parts passed {rate_text(got['heals_passed'])}",
+        f"  texture and brightness alone: balanced accuracy {look['balanced_accuracy']}, moved flaws flagged "
+        f"{rate_text(look['transplants_flagged'])}, healed passed {rate_text(look['heals_passed'])}",
+    ]
+
+
+def counted(pictures: Sequence[Picture], steps: NDArray[np.float64], good: Sequence[str], cut: float) -> Document:
+    """Errors at `cut`, counted over parts."""
+    parts = measure.fuse(pictures, steps, good)
+    flagged, truth = parts.steps > cut, np.array([each.label not in good for each in pictures])
+    return {
+        "balanced_accuracy": measure.binary(flagged, parts.defective)["balanced_accuracy"],
+        "escape_rate": measure.rate(int((~flagged & parts.defective).sum()), int(parts.defective.sum())),
+        "overkill_rate": measure.rate(int((flagged & ~parts.defective).sum()), int((~parts.defective).sum())),
+        "auroc": measure.auroc(parts.steps, parts.defective),
+        "by_picture": measure.binary(steps > cut, truth)["balanced_accuracy"],
+        "wrong_parts": [
+            [*name, round(float(step), 2)]
+            for name, step, said, bad in zip(parts.names, parts.steps, flagged, parts.defective, strict=True)
+            if said != bad
+        ],
+    }
+
+
+def _unrolled(spec: InputSpec) -> bool:
+    return spec.registration is not None and spec.channels == 1
+
+
+def _holes(judge: Judge, data: Dataset, good: Sequence[str], random: np.random.Generator) -> list[float]:
+    """Evidence of unseen good parts with one plain dark hole of radius `HOLE_PX` on them."""
+    fine = [each for each in data.of("test") if each.label in good]
+    drilled_crops = (drilled(crop, judge.spec, random) for crop in dataset.pixels(data, fine, judge.spec.channels))
+    return [judge.crop(each) for each in drilled_crops if each is not None]
+
+
+def drilled(crop: Image, spec: InputSpec, random: np.random.Generator) -> Image | None:
+    """The crop with a hole where the model looks and where it can be seen; None where there is no such place."""
+    ring = spec.registration
+    if ring is None:
+        return hole(crop, HOLE_PX * max(1.0, min(crop.shape[:2]) / (2 * min(spec.height, spec.width))), random)
+    gray = crop if crop.ndim == 2 else crop.max(axis=2)
+    try:
+        pose = rings.find(np.asarray(gray, dtype=np.uint8), ring)
+    except Unregistered:
+        return None
+    # On the part, not beyond its edges, and not in a shadow, where a dark hole is nothing to be seen.
+    low, high = (max(ring.inner, 1.03), 0.97 * ring.rim) if ring.rim else (ring.inner, 0.95)
+    for _ in range(50):
+        x, y = rings.point(pose, ring, float(random.uniform(0, 2 * np.pi)), float(random.uniform(low, high)))
+        row, column = min(max(int(y), 0), gray.shape[0] - 1), min(max(int(x), 0), gray.shape[1] - 1)
+        if gray[row, column] >= 90:
+            return hole_at(crop, (x, y), HOLE_PX)
+    return None
+
+
+def _pairs(
+    judge: Judge,
+    tested: Sequence[tuple[Picture, Image]],
+    good: Sequence[str],
+    level: counterfactual.Usual | None,
+    control: Control,
+    random: np.random.Generator,
+) -> Document:
+    fine = [crop for each, crop in tested if each.label in good]
+    asked: dict[str, int] = defaultdict(int)
+    transplants, heals = [], []
+    for each, crop in tested:
+        if each.label in good or asked[each.group] >= ASKED or not fine:
+            continue
+        pair = counterfactual.pair(crop, fine, level, random) if level else _rough(judge, crop, fine, random)
+        if pair is not None:
+            asked[each.group] += 1
+            transplants.append([each.group, pair.levels, judge.laid(pair.transplanted), control(pair.transplanted)])
+            heals.append([each.group, judge.laid(pair.healed), control(pair.healed)])
+    return {"transplants": transplants, "heals": heals, "placed_by": "rings" if level is not None else "map"}
+
+
+def _rough(
+    judge: Judge, donor: Image, fine: Sequence[Image], random: np.random.Generator
+) -> counterfactual.Pair | None:
+    """The pair where parts are not unrolled: a round patch where the file's own map is highest on the donor."""
+    if not judge.model.has_map or judge.spec.registration is not None:
+        return None
+    heat = judge.model.heat(lesson.finished(donor, judge.spec))
+    row, column = np.unravel_index(int(np.argmax(heat)), heat.shape)
+    height, width = donor.shape[:2]
+    at = (int((column + 0.5) * width / heat.shape[1]), int((row + 0.5) * height / heat.shape[0]))
+    whole = fine[int(random.integers(len(fine)))]
+    if whole.shape != donor.shape:
+        whole = np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    mask = np.zeros((height, width), np.uint8)
+    cv2.circle(mask, at, max(3, round(REACH * min(height, width))), 255, -1)
+    spoilt = blended(donor, whole, mask)
+    healed = np.asarray(cv2.inpaint(donor, mask, 3, cv2.INPAINT_TELEA), dtype=np.uint8)
+    return counterfactual.Pair(
+        healed=healed, transplanted=spoilt, levels=counterfactual.contrast(blended(healed, whole, mask), spoilt)
+    )
+
+
+def blended(donor: Image, whole: Image, mask: NDArray[np.uint8]) -> Image:
+    """The part of `donor` under the mask on `whole`, in the light of `whole` around it."""
+    soft = cv2.GaussianBlur(mask.astype(np.float32) / 255, (0, 0), 1.5)
+    beside = (cv2.dilate(mask, np.ones((2 * MARGIN_PX + 1,) * 2, np.uint8)) > 0) & (mask == 0)
+    change = donor.astype(np.float32) - whole.astype(np.float32)
+    change -= change[beside].mean(axis=0) if beside.any() else 0
+    if donor.ndim == 3:
+        soft = soft[:, :, None]
+    return np.asarray(np.clip(whole + soft * change + 0.5, 0, 255), dtype=np.uint8)
