@@ -18,8 +18,8 @@ from edge.tracking import open_tracker
 from tests.soak import belts
 
 SMALL = SimulatorSource(width_px=320, height_px=240, part_px=56, speed_px_s=130, parts_per_minute=90, fps=25, seed=4)
-FAULTS = {"overlapping": 2}
-"""Known weaknesses (docs/tracking.md): two parts that lie on each other before the usual size is known."""
+RARE = 2
+"""So many faults a drawn belt may have: what can go wrong once in hundreds of parts is measured by `make soak-belts`."""
 Change = Callable[[Image, int], Image]
 
 
@@ -255,8 +255,10 @@ def test_an_input_that_ends_while_the_belt_is_learned_gives_its_parts() -> None:
 @pytest.mark.parametrize("scenario", ["crowded", "opposed", "bar", "speeds", "wrong-speed", "side", "overlapping"])
 def test_nothing_is_lost_or_invented(scenario: str) -> None:
     """A few dozen parts on belts drawn at random, each report set against the truth by its place on the belt."""
+    fixed = belts.run(belts.drawn(scenario, 1000, parts=16))
+    assert fixed.parts >= 10
+    assert fixed.faults == 0, fixed.wrong
     seed = random.SystemRandom().randrange(2**20)
-    for each in (1000, seed):
-        tally = belts.run(belts.drawn(scenario, each, parts=16))
-        assert tally.parts >= 10
-        assert tally.faults <= FAULTS.get(scenario, 0), (scenario, each, tally.wrong)
+    drawn = belts.run(belts.drawn(scenario, seed, parts=16))
+    print(f"{scenario}, seed {seed}: {drawn.wrong or 'nothing wrong'}")
+    assert drawn.faults <= RARE, (scenario, seed, drawn.wrong)
