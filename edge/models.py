@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from threading import Event, Lock
+from threading import Event
 from typing import Any
 
 from edge.assembly import build_classifier, build_judge
@@ -25,7 +25,7 @@ from edge.changeover.shadow import Shadow, Side
 from edge.classify import TfliteClassifier
 from edge.classify.trial import try_in_child
 from edge.config import Config
-from edge.domain import NO_MODEL, Classifier, Verdict
+from edge.domain import Classifier, Verdict
 from edge.judge import Judge
 from edge.line import Line
 
@@ -86,9 +86,9 @@ class Models:
         self._shadow: Shadow | None = None
         self._shadow_refused: Path | None = None
         self._trouble = ""
+        self._untold: Mapping[str, str] = {}
         self._works: dict[str, Work] = {}
         self._noted: dict[str, Tally] = {}
-        self._works_lock = Lock()
         self.live = self._first()
         self.drift = Drift(self.live.bundle)
         self._probation = self._unfinished()
@@ -102,7 +102,7 @@ class Models:
     def decided(self, verdict: Verdict) -> None:
         """A verdict was committed."""
         work = self._works.get(verdict.model.slot)
-        if work is not None and verdict.model is not NO_MODEL:
+        if work is not None:
             work.decided(verdict)
 
     def run(self, stopping: Event) -> None:
@@ -110,6 +110,8 @@ class Models:
         noted_s = time.monotonic()
         with present(self._shelf):
             self._note("judges", self.live.slot)
+            if self._untold:
+                self._outside.event(self._untold)
             while not stopping.wait(TURN_S):
                 try:
                     self._follow()
@@ -144,20 +146,34 @@ class Models:
             except BundleError:
                 raise error from None
             log.error("%s; the model before it judges instead: %s", error, engine.slot)
-            with self._shelf.locked():
+            with contextlib.suppress(OSError), self._shelf.locked():
                 self._shelf.make_live(engine.bundle.folder)
             self._note("live", engine.slot, how="rollback", why=str(error))
             self._outside.swapped("rolled_back")
+            self._untold = {"event": "model_rolled_back", "model": engine.slot, "detail": str(error)}
             return engine
 
     def _engine(self, bundle: Bundle) -> Engine:
         """A trusted model that has answered its golden pictures in this process; raises `BundleError`."""
         if not self.flasher.trust.check(bundle).name:
             log.warning("%s: is UNSIGNED, and model.unsigned allows it: anybody may have made it", bundle.slot)
-        with self._works_lock:
-            work = self._works.setdefault(bundle.slot, Work())
+        work = self._works.setdefault(bundle.slot, Work())
         classifier = build_classifier(self._config.model, bundle)
         return Engine(bundle=bundle, classifier=classifier, judge=build_judge(bundle), work=work)
+
+    def _tried(self, slot: Path) -> Engine:
+        """A model that a link points at now; one that was put there by hand has its trial first."""
+        bundle = Bundle.open(slot)
+        self.flasher.trust.check(bundle)
+        if not self._is_proven(bundle.slot):
+            model = self._config.model
+            try_in_child(slot, model.runtime, model.threads, self._budget_ms)
+        return self._engine(bundle)
+
+    def _is_proven(self, slot: str) -> bool:
+        """Whether it came by a command, which has tried it, or has judged before."""
+        words = ("live", "shadow", "judges")
+        return any(each["event"] in words and each["slot"] == slot for each in self._history.events())
 
     def _dressed(self, engine: Engine) -> Classifier:
         observed = Observed(engine.classifier, engine.work, self._budget_ms, self._show)
@@ -180,23 +196,15 @@ class Models:
         try:
             if slot is None:
                 raise BundleError(f"{self._shelf.root / 'current'}: points at no model")
-            bundle = Bundle.open(slot)
-            if not self._is_proven(bundle.slot):
-                model = self._config.model
-                try_in_child(slot, model.runtime, model.threads, self._budget_ms)
-            self._change(self._engine(bundle))
+            self._change(self._tried(slot))
         except BundleError as error:
             self._refuse(slot, error)
 
-    def _is_proven(self, slot: str) -> bool:
-        """Whether it was flashed, rather than put there by hand: then its trial is over."""
-        return any(each["event"] in ("live", "judges") and each["slot"] == slot for each in self._history.events())
-
     def _refuse(self, slot: Path | None, error: BundleError) -> None:
         name = slot.name if slot is not None else "none"
-        log.error("%s; %s goes on", error, self.live.slot)
         with self._shelf.locked():
             self._shelf.link("current", self.live.bundle.folder)
+        log.error("%s; %s goes on", error, self.live.slot)
         self._note("refused", name, why=str(error))
         self._outside.swapped("refused")
         self._outside.event({"event": "model_refused", "model": name, "detail": str(error)})
@@ -280,7 +288,7 @@ class Models:
         elif (shadow is None or shadow.candidate.slot != slot.name) and slot != self._shadow_refused:
             self._drop_shadow()
             try:
-                self._begin_shadow(self._engine(Bundle.open(slot)))
+                self._begin_shadow(self._tried(slot))
             except BundleError as error:
                 self._shadow_refused = slot
                 log.error("%s; no model shadows", error)
