@@ -170,6 +170,14 @@ def test_a_model_put_there_by_hand_has_its_trial_in_a_child_first(
     assert tried == [slot.resolve()], "it has judged before"
 
 
+def test_a_history_that_cannot_be_written_does_not_keep_a_model_from_going_back(place: Place) -> None:
+    place.flasher.flash(str(place.second))
+    place.flasher.history.path.unlink()
+    place.flasher.history.path.mkdir()
+    assert place.flasher.rollback().manifest.version == "1.0"
+    assert place.models().live.bundle.manifest.version == "1.0"
+
+
 def test_two_who_flash_at_once_leave_a_whole_shelf(place: Place) -> None:
     third = Path(shutil.copytree(place.second, place.base / "third"))
     repack(third, lambda document: document.update(version="3.0"))
