@@ -212,7 +212,7 @@ class Models:
         self._looks.clear()
         self._drop_shadow()
         self._note("judges", engine.slot)
-        how = self._how(engine.slot)
+        how = self._history.went_live(engine.slot)
         is_back = how.get("how") == "rollback"
         self._probation = None if is_back else self._begun(before.slot)
         self._outside.live(engine)
@@ -221,11 +221,6 @@ class Models:
         event = "model_rolled_back" if is_back else "model_flashed"
         self._outside.event({"event": event, "model": engine.slot, "before": before.slot} | why)
         log.warning("%s judges from now on, in place of %s", engine.slot, before.slot)
-
-    def _how(self, slot: str) -> Mapping[str, Any]:
-        """The newest word of the history on how this model became live."""
-        found = [each for each in self._history.events() if each["event"] == "live" and each["slot"] == slot]
-        return found[-1] if found else {}
 
     def _begun(self, before: str) -> Probation | None:
         parts = self._config.model.probation_parts

@@ -54,7 +54,13 @@ def test_flash_list_verify_and_rollback(config: Path, shipped: Path, copied: Pat
     assert models(config, "list") == 0
     told = capsys.readouterr().out
     assert [line.split()[0] for line in told.splitlines() if shipped.name in line] == ["live"]
-    for what in ("previous ", "since 20", "signed by linegate-demo", "UNSIGNED", "claims escape 0.0 % (below 4.0 %)"):
+    for what in (
+        "previous ",
+        "(rollback, command line)",
+        "signed by linegate-demo",
+        "UNSIGNED",
+        "claims escape 0.0 % (below 4.0 %)",
+    ):
         assert what in told
 
 

@@ -116,7 +116,7 @@ def test_the_history_survives_torn_lines_and_does_not_grow_for_ever(tmp_path: Pa
     history.add("ran", "a", parts=5, reject=1)
     assert history.tally("a") == Tally(parts=12, reject=1)
     assert history.tally("a", newest=5).parts == 5
-    assert history.live_since("a") is not None
+    assert history.went_live("a")["how"] == "flash"
     monkeypatch.setattr(module, "LIMIT_BYTES", 2000)
     for number in range(200):
         history.add("ran", "b", parts=number)

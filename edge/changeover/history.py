@@ -88,10 +88,10 @@ class History:
         """Every model that was ever made live, the latest first, each once."""
         return list(dict.fromkeys(each["slot"] for each in reversed(list(self.events())) if each["event"] == "live"))
 
-    def live_since(self, slot: str) -> float | None:
-        """When it last became live, seconds since 1970; None when that is not known."""
-        moments = [float(each["at"]) for each in self.events() if each["event"] == "live" and each["slot"] == slot]
-        return moments[-1] if moments else None
+    def went_live(self, slot: str) -> Mapping[str, Any]:
+        """How a model last became live: `at`, seconds since 1970, `how`, and perhaps `by` and `why`; empty: unknown."""
+        found = [each for each in self.events() if each["event"] == "live" and each["slot"] == slot]
+        return found[-1] if found else {}
 
     def _shorten(self) -> None:
         """Keep the newer half of a file that has grown too long."""
