@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import repack
 
-from edge.bundle import BundleError
+from edge.bundle import Bundle, BundleError
 from edge.changeover import Flasher
 from edge.config import Config, Model
 from edge.domain import Classifier, Decision, Verdict
@@ -142,6 +142,40 @@ def test_a_shelf_that_vanishes_does_not_stop_the_line(place: Place, caplog: pyte
     (place.base / "unmounted").rename(place.shelf)
     place.flasher.flash(str(place.second))
     place.running(models, lambda: models.live.bundle.manifest.version == "2.0")
+
+
+def test_what_happened_at_start_is_told_when_somebody_can_hear_it(place: Place) -> None:
+    place.flasher.flash(str(place.second))
+    (place.shelf / "current" / "model.tflite").write_bytes(b"")
+    models = place.models()
+    assert models.live.bundle.manifest.version == "1.0"
+    assert not place.events
+    place.running(models, lambda: bool(place.events))
+    assert place.events[0]["event"] == "model_rolled_back"
+    assert "is damaged" in place.events[0]["detail"]
+
+
+def test_a_model_put_there_by_hand_has_its_trial_in_a_child_first(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[Path] = []
+    monkeypatch.setattr("edge.models.try_in_child", lambda folder, *_: tried.append(folder))
+    models = place.models()
+    slot = place.flasher.shelf.place(Bundle.open(place.second))
+    place.flasher.shelf.link("shadow", slot)
+    place.running(models, lambda: models._shadow is not None)
+    assert tried == [slot.resolve()]
+    place.flasher.shelf.make_live(slot)
+    place.running(models, lambda: models.live.bundle.folder == slot.resolve())
+    assert tried == [slot.resolve()], "it has judged before"
+
+
+def test_a_history_that_cannot_be_written_does_not_keep_a_model_from_going_back(place: Place) -> None:
+    place.flasher.flash(str(place.second))
+    place.flasher.history.path.unlink()
+    place.flasher.history.path.mkdir()
+    assert place.flasher.rollback().manifest.version == "1.0"
+    assert place.models().live.bundle.manifest.version == "1.0"
 
 
 def test_two_who_flash_at_once_leave_a_whole_shelf(place: Place) -> None:
