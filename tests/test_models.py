@@ -148,6 +148,8 @@ def test_a_bundle_comes_in_many_wrappings(config: Path, shipped: Path, tmp_path:
     elif kind == "stick with an archive":
         shutil.make_archive(str(stick / "bundle"), "zip", shipped.parent, shipped.name)
     source = stick if kind.startswith("stick") else shutil.make_archive(str(stick / "b"), kind, shipped)
+    assert models(config, "verify", str(source)) == 0
+    assert not (config.parent / "shelf" / "current").is_symlink()
     assert models(config, "flash", str(source)) == 0
     assert live(config) == shipped.name
 
@@ -178,7 +180,7 @@ def web(tmp_path: Path) -> Iterator[tuple[Path, str]]:
 
 
 def test_a_bundle_comes_over_http_and_what_is_not_there_is_one_line(
-    config: Path, shipped: Path, web: tuple[Path, str], capsys
+    config: Path, shipped: Path, web: tuple[Path, str], capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config.write_text(f"model: {{shelf: shelf, keys: {shipped.parent / 'keys'}}}\n")
     folder, address = web
@@ -189,6 +191,10 @@ def test_a_bundle_comes_over_http_and_what_is_not_there_is_one_line(
         assert says in told
         assert told.startswith("linegate: ")
         assert len(told.splitlines()) == 1
+    with monkeypatch.context() as patch:
+        patch.setattr("edge.changeover.fetch.TOTAL_BYTES", 1000)
+        assert models(config, "flash", f"{address}/demo.zip") == 1
+        assert "a line's bundle never is" in capsys.readouterr().err
     assert models(config, "flash", f"{address}/away/demo.zip") == 0
     assert live(config) == shipped.name
     assert models(config, "flash", "http://127.0.0.1:9/demo.zip") == 1

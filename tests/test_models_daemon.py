@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 from collections.abc import Callable, Mapping
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from conftest import repack
 
-from edge.bundle import BundleError
+from edge.bundle import Bundle, BundleError
 from edge.changeover import Flasher
 from edge.config import Config, Model
 from edge.domain import Classifier, Decision, Verdict
@@ -144,6 +145,40 @@ def test_a_shelf_that_vanishes_does_not_stop_the_line(place: Place, caplog: pyte
     place.running(models, lambda: models.live.bundle.manifest.version == "2.0")
 
 
+def test_what_happened_at_start_is_told_when_somebody_can_hear_it(place: Place) -> None:
+    place.flasher.flash(str(place.second))
+    (place.shelf / "current" / "model.tflite").write_bytes(b"")
+    models = place.models()
+    assert models.live.bundle.manifest.version == "1.0"
+    assert not place.events
+    place.running(models, lambda: bool(place.events))
+    assert place.events[0]["event"] == "model_rolled_back"
+    assert "is damaged" in place.events[0]["detail"]
+
+
+def test_a_model_put_there_by_hand_has_its_trial_in_a_child_first(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[Path] = []
+    monkeypatch.setattr("edge.models.try_in_child", lambda folder, *_: tried.append(folder))
+    models = place.models()
+    slot = place.flasher.shelf.place(Bundle.open(place.second))
+    place.flasher.shelf.link("shadow", slot)
+    place.running(models, lambda: models._shadow is not None)
+    assert tried == [slot.resolve()]
+    place.flasher.shelf.make_live(slot)
+    place.running(models, lambda: models.live.bundle.folder == slot.resolve())
+    assert tried == [slot.resolve()], "it has judged before"
+
+
+def test_a_history_that_cannot_be_written_does_not_keep_a_model_from_going_back(place: Place) -> None:
+    place.flasher.flash(str(place.second))
+    place.flasher.history.path.unlink()
+    place.flasher.history.path.mkdir()
+    assert place.flasher.rollback().manifest.version == "1.0"
+    assert place.models().live.bundle.manifest.version == "1.0"
+
+
 def test_two_who_flash_at_once_leave_a_whole_shelf(place: Place) -> None:
     third = Path(shutil.copytree(place.second, place.base / "third"))
     repack(third, lambda document: document.update(version="3.0"))
@@ -163,6 +198,19 @@ def test_two_who_flash_at_once_leave_a_whole_shelf(place: Place) -> None:
     assert place.models().live.bundle.manifest.version == "3.0"
     assert all("older than 3.0" in each for each in refused)
     assert not list(place.shelf.glob(".incoming*"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_what_root_flashes_belongs_to_the_daemon(place: Place) -> None:
+    os.chown(place.shelf, 12345, 12345)
+    before = os.umask(0o077)
+    try:
+        slot = place.flasher.flash(str(place.second)).folder
+    finally:
+        os.umask(before)
+    for each in (slot, *slot.rglob("*"), place.flasher.history.path, place.shelf / ".lock"):
+        assert (each.stat().st_uid, each.stat().st_gid) == (12345, 12345), each
+        assert each.stat().st_mode & 0o444 == 0o444, each
 
 
 def test_flashing_what_is_live_changes_nothing(place: Place) -> None:

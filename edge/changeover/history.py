@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from edge.bundle import Shelf
+
+log = logging.getLogger(__name__)
 
 LIMIT_BYTES = 1024 * 1024
 
@@ -59,6 +62,13 @@ class History:
         finally:
             os.close(handle)
         self._shelf.entrust(self.path)
+
+    def note(self, event: str, slot: str, **more: Any) -> None:
+        """`add`, for one who has more important things to do than to fail."""
+        try:
+            self.add(event, slot, **more)
+        except OSError as error:
+            log.warning("%s: cannot be written (%s)", self.path, error.strerror)
 
     def events(self) -> Iterator[Mapping[str, Any]]:
         """Everything that is kept, oldest first; what cannot be read is left out."""
