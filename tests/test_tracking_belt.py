@@ -19,7 +19,7 @@ from tests.soak import belts
 
 SMALL = SimulatorSource(width_px=320, height_px=240, part_px=56, speed_px_s=130, parts_per_minute=90, fps=25, seed=4)
 RARE = 2
-"""So many faults a drawn belt may have: what can go wrong once in hundreds of parts is measured by `make soak-belts`."""
+"""So many faults a drawn belt may have: what goes wrong once in hundreds of parts is measured by `make soak-belts`."""
 Change = Callable[[Image, int], Image]
 
 
