@@ -148,6 +148,8 @@ def test_a_bundle_comes_in_many_wrappings(config: Path, shipped: Path, tmp_path:
     elif kind == "stick with an archive":
         shutil.make_archive(str(stick / "bundle"), "zip", shipped.parent, shipped.name)
     source = stick if kind.startswith("stick") else shutil.make_archive(str(stick / "b"), kind, shipped)
+    assert models(config, "verify", str(source)) == 0
+    assert not (config.parent / "shelf" / "current").is_symlink()
     assert models(config, "flash", str(source)) == 0
     assert live(config) == shipped.name
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 from collections.abc import Callable, Mapping
@@ -197,6 +198,19 @@ def test_two_who_flash_at_once_leave_a_whole_shelf(place: Place) -> None:
     assert place.models().live.bundle.manifest.version == "3.0"
     assert all("older than 3.0" in each for each in refused)
     assert not list(place.shelf.glob(".incoming*"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_what_root_flashes_belongs_to_the_daemon(place: Place) -> None:
+    os.chown(place.shelf, 12345, 12345)
+    before = os.umask(0o077)
+    try:
+        slot = place.flasher.flash(str(place.second)).folder
+    finally:
+        os.umask(before)
+    for each in (slot, *slot.rglob("*"), place.flasher.history.path, place.shelf / ".lock"):
+        assert (each.stat().st_uid, each.stat().st_gid) == (12345, 12345), each
+        assert each.stat().st_mode & 0o444 == 0o444, each
 
 
 def test_flashing_what_is_live_changes_nothing(place: Place) -> None:
