@@ -66,7 +66,9 @@ class Witness:
             self._counts.append(_Interruption(begin_s=begin_s, end_s=end_s))
 
     def settled(self, part: Part) -> None:
-        """The camera settled a part."""
+        """The camera settled a part; the eye looks at one way of travel only."""
+        if part.is_against:
+            return
         px = self._belt.passed_px(part.at_s)
         if px is not None:
             self._settled.append((px, part))

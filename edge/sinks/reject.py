@@ -31,6 +31,7 @@ FARTHEST_S = 1e6
 KEPT_BEHIND = 32
 """Parts beyond the gate that are remembered, so that no pulse hits one of them."""
 NOWHERE = "its place on the belt is not known"
+AGAINST = "its lane runs the other way and does not come to the reject gate"
 PASSED = "it was before the reject gate already"
 STOPPED = "the station stopped before it came to the reject gate"
 UNSURE = "its pulse may have missed it, for nobody knew well enough where the belt was"
@@ -89,6 +90,7 @@ class RejectOutput:
         self._clock = clock
         self._parts: list[_Coming] = []
         self._late: list[tuple[Verdict, str]] = []
+        self._against: set[int] = set()
         self._looked_s = -1.0
         self._changed = threading.Condition()
         self._until_s = self._stopped_until_s = 0.0
@@ -103,6 +105,10 @@ class RejectOutput:
 
     def expect(self, part: Part) -> None:
         """A part passed the camera's gate and is about to be judged: no pulse for another may hit it."""
+        if part.is_against:
+            with self._changed:
+                self._against.add(part.number)
+            return
         goal_px = self._part_goal_px(part)
         if goal_px is not None:
             with self._changed:
@@ -115,6 +121,8 @@ class RejectOutput:
     def forecast(self, verdict: Verdict) -> Forecast:
         """When the part will be before the gate, on the clock of the frames; the best guess now."""
         with self._changed:
+            if verdict.number in self._against:
+                return Forecast(at_s=None, late=True)
             known = next((each.goal_px for each in self._parts if each.number == verdict.number), None)
         goal_px = self._goal_px(verdict.captured_at_s, verdict.speed_px_s) if known is None else known
         now_s = self._clock()
@@ -125,6 +133,8 @@ class RejectOutput:
 
     def eject_s(self, part: Part) -> float | None:
         """When a part will be before the gate; the best guess now, None when nobody knows."""
+        if part.is_against:
+            return None
         now_s = self._clock()
         goal_px, place = self._part_goal_px(part), self._belt.at(now_s)
         return None if goal_px is None or place is None else self._reaches_s(goal_px, place, now_s)
@@ -133,6 +143,11 @@ class RejectOutput:
         """Note a verdict; when it comes too late for its part, `on_late` is told by `run`."""
         driven = (verdict.decision is Decision.PASS) == (self._settings.drives == "pass")
         with self._changed:
+            if verdict.number in self._against:
+                self._against.discard(verdict.number)
+                self._late.append((verdict, AGAINST))
+                self._changed.notify()
+                return
             part = next((each for each in self._parts if each.number == verdict.number), None)
             if part is None:
                 goal_px = self._goal_px(verdict.captured_at_s, verdict.speed_px_s)

@@ -105,7 +105,8 @@ class BeltTracker:
         parts = lane.update(moment)
         if lane is self._lanes[0]:
             self._travelled.append((moment.at_s, self._before_px + lane.travelled_px))
-        return parts
+        is_against = lane.sight.direction != self.direction
+        return [replace(part, is_against=True) for part in parts] if is_against else parts
 
     def _numbered(self, parts: list[Part]) -> list[Part]:
         numbered = []
