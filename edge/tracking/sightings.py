@@ -54,7 +54,9 @@ class Sighting:
     entered: bool = False
     """Whether it was there from the beginning or came in where the belt comes in."""
     portrait: Image | None = None
-    """What it looked like when it was first known to be a part."""
+    """What it looked like when it was known to be a part."""
+    portrayed: Blob | None = None
+    """Its outline then."""
     travels: bool = False
     stuck: bool = False
     change: Change | None = None

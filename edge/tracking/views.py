@@ -31,17 +31,12 @@ def _square(image: Image, box: Box, margin: float) -> Image:
     return np.asarray(image[rows[0] : rows[-1] + 1][np.ix_(rows - rows[0], columns)], dtype=np.uint8)
 
 
-def best_views(
-    looks: Sequence[tuple[float, Image, Box]], count: int, margin: float, portrait: Image | None
-) -> tuple[View, ...]:
+def best_views(looks: Sequence[tuple[float, Image, Box]], count: int, margin: float) -> tuple[View, ...]:
     """Up to `count` views of one part, sharpest first, from `(at_s, image, box of the part)` in order of time.
 
-    Only looks that hold the whole part are taken, and of those the latest, which are nearest to the gate; with a
-    portrait, only those that show what it shows.
+    Only looks that hold the whole part are taken, and of those the latest, which are nearest to the gate.
     """
     whole = [each for each in looks if _holds(each[1], each[2])][-2 * count :]
-    if portrait is not None:
-        whole = [each for each in whole if _resembles(each[1], each[2], portrait)]
     sharpest = sorted(whole, key=lambda each: -_sharpness(_square(each[1], each[2], margin)))[:count]
     return tuple(View(crop=square_crop(image, box, margin), box=box, at_s=at_s) for at_s, image, box in sharpest)
 
@@ -57,7 +52,8 @@ def portrait_of(image: Image, box: Box) -> Image:
     return _tiny(_square(image, box, 0.0), PORTRAIT_PX)
 
 
-def _resembles(image: Image, box: Box, portrait: Image) -> bool:
+def resembles(image: Image, box: Box, portrait: Image) -> bool:
+    """Whether a picture shows in this box, which the part had in its portrait too, what the portrait shows."""
     seen = _tiny(_square(image, box, ROOM_PX / PORTRAIT_PX), PORTRAIT_PX + 2 * ROOM_PX)
     return cv2.minMaxLoc(cv2.matchTemplate(seen, portrait, cv2.TM_CCOEFF_NORMED))[1] >= SAME
 
