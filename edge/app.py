@@ -283,6 +283,8 @@ class Daemon:
                     waiting.append(self._looked_at(frame))
                 looked_s = time.monotonic()
                 self._judge(waiting, until_s=inf if self._patient else looked_s + (looked_s - began_s))
+            waiting.append(self.line.finish())
+            self._judge(waiting, until_s=inf)
         finally:
             self._delivery.close()
 

@@ -162,6 +162,12 @@ class Tracker(Protocol):
     def update(self, frame: Frame) -> list[Part]:
         """Take one frame; give the parts that are settled by it."""
 
+    def finish(self) -> list[Part]:
+        """No frame comes any more: the parts that had crossed the gate and were not settled yet.
+
+        What is still before the gate has not passed, and is not given.
+        """
+
     @property
     def entered(self) -> int:
         """Parts noticed so far, settled or still on the way; never less than before, nor than the parts given."""

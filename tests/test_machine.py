@@ -115,6 +115,9 @@ class Blind:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._tracker, name)
 
+    def finish(self) -> list[Part]:
+        return []
+
     def update(self, frame: Frame) -> list[Part]:
         parts = self._tracker.update(frame)
         self.lost_s += [part.at_s for part in parts if part.number in self._hidden]

@@ -73,6 +73,7 @@ class Lane:
         self._gate = sight.along(config.gate) / COARSE
         self._pictures: deque[tuple[float, float, Image]] = deque(maxlen=VIEW_LOOKS)
         self._path: deque[tuple[float, float]] = deque(maxlen=PATH_LOOKS)
+        self._left: list[slice] = []
         self._searched_at = 0
         self._waited = 0
         self._settled = 0
@@ -95,6 +96,15 @@ class Lane:
     def is_explained(self) -> bool:
         """Whether the belt's motion explained most looks in which much changed."""
         return self._pace.explained >= self._pace.unexplained
+
+    @property
+    def is_contradicted(self) -> bool:
+        """Whether something keeps moving in another way than this belt."""
+        return self._pace.is_contradicted
+
+    def leave(self, rows: tuple[int, int]) -> None:
+        """Look no more at these rows: they belong to another lane."""
+        self._left.append(slice(*rows))
 
     @property
     def singles(self) -> list[Blob]:
@@ -124,6 +134,8 @@ class Lane:
     def update(self, moment: Moment) -> list[Part]:
         """Take one look; give the parts that are settled by it."""
         evidence, planes = self._empty.evidence(moment.look, self._unrolled.evidence)
+        for rows in self._left:
+            evidence[rows] = 0
         profile = motion.profiles(planes) - self._empty.profile
         passed_s = moment.at_s - self._path[-1][0] if self._path else 0.0
         self._unrolled.move(self._pace.step(profile, passed_s) / COARSE)
@@ -134,6 +146,14 @@ class Lane:
             self._pictures.append((moment.at_s, self._unrolled.position, moment.image))
         self._empty.learn(self._busy, self._unrolled.position * COARSE)
         return self._search() if self._is_due() else []
+
+    def finish(self) -> list[Part]:
+        """No look comes any more: what has crossed the gate and was not settled yet."""
+        parts = self._search()
+        late = [each for each in self._sightings.current if each.travels and self._is_past(each)]
+        for each in late:
+            self._sightings.drop(each)
+        return parts + [self._handed_out(each) for each in late if self._is_known(each)]
 
     def _is_due(self) -> bool:
         self._waited += 1
@@ -170,10 +190,12 @@ class Lane:
         return self._part(each.blob, views, reason)
 
     def _has_crossed(self, each: Sighting) -> bool:
-        place = each.blob.center[0] + self._unrolled.position
         entirely = each.blob.left + self._unrolled.whole >= 1
         sure = each.travels and each.looks >= FEWEST_LOOKS and not each.unseen
-        return sure and entirely and each.first_place < self._gate <= place
+        return sure and entirely and self._is_past(each)
+
+    def _is_past(self, each: Sighting) -> bool:
+        return each.first_place < self._gate <= each.blob.center[0] + self._unrolled.position
 
     def _has_slipped_by(self, each: Sighting) -> bool:
         """A whole part beyond the gate that nobody saw coming: it was hidden, or laid there."""

@@ -12,7 +12,7 @@ from edge.domain import Frame, Image
 from edge.tracking import motion
 from edge.tracking.background import EmptyBelt
 from edge.tracking.lane import Lane, Moment
-from edge.tracking.sight import Sight, planes_of, sight_of, turned
+from edge.tracking.sight import OPPOSITE, Sight, planes_of, sight_of, turned
 
 FEWEST, EVERY = 8, 4
 """Looks before which nothing is said, and after how many more it is asked again how the belt runs."""
@@ -51,6 +51,8 @@ class Start:
 
     lane: Lane
     moments: list[Moment]
+    rows: tuple[int, int]
+    """The rows of the look that are its own, first and last + 1."""
 
 
 class Apprentice:
@@ -80,6 +82,12 @@ class Apprentice:
             if self._course is not None and self._has_seen_enough(self._course, small):
                 return self._begun(self._course, frame.image)
         return []
+
+    def finish(self) -> list[Start]:
+        """No frame comes any more: the lanes, if what was seen so far is enough to tell."""
+        course = self._course or (self._rumour[0] if self._rumour else None)
+        image = self._waiting[-1].image if self._waiting else None
+        return [] if course is None or image is None else self._begun(course, image)
 
     def _forget(self, image: Image, small: Image) -> None:
         keep = max(4, KEPT_BYTES // image.nbytes)
@@ -120,6 +128,9 @@ class Apprentice:
         if learned.score < SURE_SCORE or learned.margin < SURE_MARGIN:
             return None
         direction = words[0] if learned.speed > 0 else words[1]
+        if learned.against and wanted == OPPOSITE[direction]:
+            learned = replace(learned, speed=learned.against, against=learned.speed)
+            direction = wanted
         steps = np.diff([each.at_s for each in self._waiting])
         period_s = float(np.median(steps)) if len(steps) else 0.0
         if wanted not in ("auto", direction) or period_s <= 0:
@@ -139,14 +150,15 @@ class Apprentice:
         for first, last, is_against in _stretches(looks, self._waiting, course):
             own = sight.strip(first, last, is_against)
             speed = course.against if is_against else course.speed
-            start = self._rehearsed(own, speed, [_strip(look, first, last, is_against) for look in looks])
+            strips = [_strip(look, first, last, is_against) for look in looks]
+            start = self._rehearsed(own, speed, strips, (first, last))
             if start is None:
                 self._course, self._rumour = None, None
                 return []
             starts.append(start)
         return sorted(starts, key=lambda start: start.lane.sight.direction != course.direction)
 
-    def _rehearsed(self, sight: Sight, speed: float, looks: Sequence[Image]) -> Start | None:
+    def _rehearsed(self, sight: Sight, speed: float, looks: Sequence[Image], rows: tuple[int, int]) -> Start | None:
         """Go through everything once, to learn the empty belt among parts and what a single part is like."""
         moments = [replace(each, look=look) for each, look in zip(self._waiting, looks, strict=True)]
         picked = np.unique(np.linspace(0, len(looks) - 1, PICKED).astype(int))
@@ -160,7 +172,7 @@ class Apprentice:
         if not rehearsal.is_explained:
             return None
         empty.rewind()
-        return Start(lane=Lane(self.config, sight, empty, speed, rehearsal.singles), moments=moments)
+        return Start(lane=Lane(self.config, sight, empty, speed, rehearsal.singles), moments=moments, rows=rows)
 
 
 def plain_factor(config: Tracking, image: Image | None) -> int:

@@ -30,6 +30,8 @@ FEW_CHANGES = 40
 """With fewer changed places than this it is asked whether the belt may stand still."""
 KEY_PX = 4.0
 """A look is compared with the one before which the belt has not moved farther than about this."""
+CONTRADICTED = 0.35
+"""A band whose word is worth less is asked whether it goes the other way."""
 SLOWEST = 0.3
 """Speeds below this, in small pixels per frame, are not told from standing still while learning."""
 
@@ -292,6 +294,11 @@ class Pace:
         spoke = still > 2 * NOTICED
         explained = np.minimum(1, np.maximum(0.05, 1 - wrong[spoke] / still[spoke]))
         self._trust[spoke, 0] += 0.05 * (explained - self._trust[spoke, 0])
+
+    @property
+    def is_contradicted(self) -> bool:
+        """Whether a band keeps changing in a way that this motion does not explain."""
+        return bool(self._trust.min() < CONTRADICTED)
 
     def _foreseen(self, key: Profiles, passed_s: float) -> int:
         """How many places would have changed had the belt gone on."""

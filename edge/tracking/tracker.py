@@ -8,6 +8,11 @@ from edge.config import Tracking
 from edge.domain import Box, Frame, Part
 from edge.tracking.lane import Lane, Moment
 from edge.tracking.learning import Apprentice, Start
+from edge.tracking.sight import OPPOSITE
+
+WATCH, REST = 300, 1500
+"""Frames for which a second lane is looked for when something moves in another way than the belt, and after which it is
+looked for again."""
 
 
 class BeltTracker:
@@ -18,6 +23,7 @@ class BeltTracker:
         self._apprentice = Apprentice(config)
         self._lanes: list[Lane] = []
         self._number = self._entered = 0
+        self._watched = self._rest = 0
         self._travelled: list[tuple[float, float]] = []
         self._before_px = 0.0
 
@@ -54,12 +60,40 @@ class BeltTracker:
             self._before_px += self._lanes[0].travelled_px
             self._lanes, self._apprentice = [], Apprentice(self.config)
         if self._lanes:
-            return self._numbered([part for lane in self._lanes for part in self._followed(lane, frame)])
+            parts = [part for lane in self._lanes for part in self._followed(lane, frame)]
+            return self._numbered(parts + self._against(frame))
         starts = self._apprentice.watch(frame)
         if not starts:
             return []
         self._lanes, self._apprentice = [start.lane for start in starts], Apprentice(self.config)
         return self._numbered([part for start in starts for part in self._begun(start)])
+
+    def finish(self) -> list[Part]:
+        """No frame comes any more: the parts that had crossed the gate and were not settled yet."""
+        self._travelled.clear()
+        parts = []
+        if not self._lanes:
+            starts = self._apprentice.finish()
+            self._lanes = [start.lane for start in starts]
+            parts = [part for start in starts for part in self._begun(start)]
+        return self._numbered(parts + [part for lane in self._lanes for part in lane.finish()])
+
+    def _against(self, frame: Frame) -> list[Part]:
+        """Parts of a lane that runs the other way, from when the apprentice, called when something did, finds it."""
+        self._rest = max(0, self._rest - 1)
+        if len(self._lanes) > 1 or (self._watched == 0 and (self._rest or not self._lanes[0].is_contradicted)):
+            return []
+        self._watched += 1
+        starts = self._apprentice.watch(frame)
+        if not starts and self._watched < WATCH:
+            return []
+        self._apprentice, self._watched, self._rest = Apprentice(self.config), 0, REST
+        against = [start for start in starts if start.lane.sight.direction == OPPOSITE[self.direction]]
+        if len(starts) < 2 or not against:
+            return []
+        self._lanes[0].leave(against[0].rows)
+        self._lanes.append(against[0].lane)
+        return self._begun(against[0])
 
     def _followed(self, lane: Lane, frame: Frame) -> list[Part]:
         return self._passed(lane, Moment(at_s=frame.at_s, look=lane.sight.look(frame.image), image=frame.image))

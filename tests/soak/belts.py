@@ -105,6 +105,7 @@ def run(belt: Belt, verbose: bool = False) -> Tally:
         reports += tracker.update(frame)
         tally.cpu_s += time.process_time() - began
         tally.frames += 1
+    reports += tracker.finish()
     _set_against(simulator, config, reports, tally)
     if verbose and tally.wrong:
         print(belt, *tally.wrong, sep="\n  ")
