@@ -113,7 +113,7 @@ class Lane:
     def singles(self) -> list[Blob]:
         """Parts that are clearly single ones, if most were: of those handed out, and those on their way."""
         coming = [each.blob for each in self._sightings.current if self._is_coming(each)]
-        blobs = sorted([*self._singles, *coming], key=lambda blob: blob.area)
+        blobs = sorted((each for each in [*self._singles, *coming] if not each.several), key=lambda blob: blob.area)
         low = _weighed(blobs, QUARTER)
         single = [blob for blob in blobs if blob.area < UNIFORM * low < UNIFORM * UNIFORM * blob.area]
         mostly = 2 * sum(blob.area for blob in single) >= sum(blob.area for blob in blobs)
@@ -239,7 +239,7 @@ class Lane:
         """What the parts handed out were like, and before there are any, those on the way."""
         if self._singles:
             return self._known_usual
-        return self._usual_of([each.blob for each in self._sightings.current if each.travels])
+        return self._usual_of([each.blob for each in self._sightings.current if each.travels and not each.blob.several])
 
     def _sized(self, blob: Blob) -> str:
         """Learn what parts are like; a reason when this one is too large for one, unless that has become usual."""

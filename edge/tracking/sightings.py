@@ -139,6 +139,9 @@ class Sightings:
             else:
                 kept.append(known)
                 known.age += 1
+                for sighting in known.sightings:
+                    sighting.looks += 1
+                    sighting.whole_looks += self._is_whole(sighting.blob)
         return kept, changed, ages
 
     def _same(self, by_place: dict[tuple[int, int], _Known], group: Group) -> _Known | None:
