@@ -32,6 +32,8 @@ LOST = 255.0
 """Evidence of a picture in which the part is not to be found: it does not pass."""
 ASKED = 6
 """Counterfactuals per part."""
+LEARNED = 300
+"""Training pictures of either kind that say where the cut lies."""
 HOLE_PX = 2.5
 CLEAR_LEVELS = 50
 """A moved flaw that changes the picture by more than this is plain to see."""
@@ -47,6 +49,8 @@ class Judge:
     model: Model
     spec: InputSpec
     good: NDArray[np.bool_]
+    cut: float = 0.0
+    """Evidence at which a part is as likely good as defective; all that is asked for is measured from here."""
 
     def crop(self, crop: Image) -> float:
         """Evidence in steps of a picture as the camera takes it."""
@@ -61,7 +65,7 @@ class Judge:
 
     def shown(self, picture: Image) -> float:
         """The same of what the network is shown."""
-        return float(evidence(self.model.raw(picture)[None], self.good)[0])
+        return float(evidence(self.model.raw(picture)[None], self.good)[0]) - self.cut
 
 
 class Control:
@@ -101,6 +105,25 @@ def ask(judge: Judge, data: Dataset, good: Sequence[str], seed: int) -> Document
     found["control"] = [[p.group, p.label, control(s)] for p, s in zip(tested, laid, strict=True)]
     level = counterfactual.usual(some(fine, 400)) if _unrolled(judge.spec) else None
     return found | _pairs(judge, list(zip(tested, laid, strict=True)), good, level, control, random)
+
+
+def middle(judge: Judge, data: Dataset, good: Sequence[str], seed: int) -> float:
+    """Evidence half-way between what good and defective pictures of the split `train` say, counterfactuals included.
+
+    Nineteen of twenty pictures of either kind lie on their side of the two ends that this is the middle of.
+    """
+    known, kept = lesson.laid_out(data, "train", judge.spec)
+    random, sides = np.random.default_rng(seed), list(zip(known, kept, strict=True))
+    fine, flawed = (
+        some([crop for each, crop in sides if (each.label not in good) is bad], LEARNED) for bad in (False, True)
+    )
+    steps = ([judge.laid(each) for each in fine], [judge.laid(each) for each in flawed])
+    if _unrolled(judge.spec):
+        level = counterfactual.usual(fine)
+        pairs = [pair for each in flawed if (pair := counterfactual.pair(each, fine, level, random)) is not None]
+        steps[0].extend(judge.laid(each.healed) for each in pairs)
+        steps[1].extend(judge.laid(each.transplanted) for each in pairs)
+    return round(float(np.percentile(steps[0], 95) + np.percentile(steps[1], 5)) / 2, 1)
 
 
 def summary(results: Sequence[Document], good: Sequence[str], cut: float) -> Document:
