@@ -2,7 +2,7 @@
 
 Each fold is a training of its own and leaves its result in the run's folder; a protocol that was stopped goes on with
 the first fold that has none. Evidence is that of the int8 file. The folds leave no parts to set limits with, so the cut
-lies half-way between what the fold's own training parts say: nothing is tuned on the parts that are counted.
+is placed by the fold's own training parts and the recipe's costs: nothing is tuned on the parts that are counted.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def one(
     (folder / f"{name}.tflite").write_bytes(content)
     spent = time.process_time() - began
     judge = Judge(model=Model(content), spec=spec, good=columns(labels, good))
-    judge = dataclasses.replace(judge, cut=trials.middle(judge, data, good, recipe.seed))
+    judge = dataclasses.replace(judge, cut=trials.cut(judge, data, good, recipe.costs, recipe.seed))
     tested, laid = lesson.laid_out(data, "test", spec)
     steps = [judge.laid(each) for each in laid]
     floats = fit.predict(trained.model, np.stack([lesson.finished(each, spec) for each in laid]))
