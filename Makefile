@@ -12,7 +12,7 @@ TFLITE := .venv-tflite/.ready
 PEERS := .venv-bench/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-device test-trainer test-tflite lint bench soak soak-models soak-line soak-belts setup setup-trainer model arm64 service-test picamera clean
+.PHONY: help demo test test-device test-trainer test-tflite lint bench soak node-red soak-models soak-line soak-belts setup setup-trainer model arm64 service-test picamera clean
 
 help:  ## show what can be made
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -46,8 +46,11 @@ bench: $(DEVICE)  ## what every stage costs, and the whole beside other trackers
 	@$(MAKE) --no-print-directory $(PEERS)
 	@if [ -s $(PEERS) ]; then cat $(PEERS); else .venv-bench/bin/python -m benchmarks.compare; fi
 
-soak: $(DEV)  ## deliver 10,000 verdicts while broker, network and daemon fail (half an hour)
+soak: $(DEV)  ## deliver 10,000 verdicts while broker, network, disk and daemon fail (three times; forty minutes)
 	.venv/bin/python -m tests.soak.soak --parts 10000 --rate 20 --seeds 1 2 3
+
+node-red: $(DEV)  ## try the shipped flow in a real Node-RED, from npm
+	.venv/bin/python -m pytest tests/test_node_red.py
 
 soak-line: $(DEV)  ## 70,000 parts past the reject gate, then five minutes of too much to judge (ten minutes)
 	.venv/bin/python -m tests.soak.ejection

@@ -129,7 +129,7 @@ def _curves(bundle: Bundle, seconds: float) -> dict[str, Any]:
     ways = [OURS, *(rival.name for rival in RIVALS if not rival.slow)]
     rates = [(rate, belts.crowded(rate, seconds)) for rate in RATES]
     by_rate = [(rate, belts.in_view(belt), list(measured(belt, bundle, ways))) for rate, belt in rates]
-    by_width = [(width, list(measured(belts.sized(width, seconds / 2), bundle, ways))) for width in WIDTHS_PX]
+    by_width = [(width, list(measured(belts.sized(width, seconds), bundle, ways))) for width in WIDTHS_PX]
     return {
         "rate": [{"parts_per_s": rate, "in_view": view, **_costs(rows)} for rate, view, rows in by_rate],
         "width": [{"width_px": width, **_costs(rows)} for width, rows in by_width],

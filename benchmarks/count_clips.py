@@ -24,7 +24,20 @@ import cv2
 from edge.config import ClipSource, Tracking
 from edge.domain import Frame, Part
 from edge.sources.clip import Clip
-from edge.tracking import background, blobs, lane, motion, open_tracker, sight, sightings, tracker, unrolled, views
+from edge.tracking import (
+    background,
+    blobs,
+    lane,
+    learning,
+    motion,
+    open_tracker,
+    pattern,
+    sight,
+    sightings,
+    tracker,
+    unrolled,
+    views,
+)
 from edge.tracking.calibrate import calibrate
 
 THRESHOLDS: list[tuple[ModuleType, str]] = [
@@ -48,11 +61,16 @@ THRESHOLDS: list[tuple[ModuleType, str]] = [
     *((unrolled, name) for name in ("MEMORY", "FIRST")),
     *((sightings, name) for name in ("PROVEN", "STUCK", "PATIENCE", "FEWEST_LOOKS")),
     *((motion, name) for name in ("NOTICED", "KEY_PX", "MOST_COLUMNS", "FEW_CHANGES", "FADE")),
-    *((tracker, name) for name in ("SURE_SCORE", "SURE_MARGIN", "TRAVEL", "AGREED")),
-    *((lane, name) for name in ("STEP", "WAIT", "UNIFORM", "HUGE", "DOUBTED")),
+    *((motion, name) for name in ("FAR_ENOUGH_PX", "CLEAR", "SWITCH")),
+    *((background, name) for name in ("RECURS", "ALIKE", "CARRIED")),
+    *((learning, name) for name in ("SURE_SCORE", "SURE_MARGIN", "TRAVEL", "AGREED", "SAME_SPEED", "COARSEST")),
+    *((lane, name) for name in ("STEP", "WAIT", "UNIFORM", "HUGE", "LARGE", "QUARTER", "LIKE", "CUT_OFF", "DOUBTED")),
+    *((pattern, name) for name in ("AGREE", "FITS", "EXPLAINED", "CROWDED")),
+    *((sightings, name) for name in ("FIRM", "STEADY", "ENTRY", "SLIPS", "STANDS")),
+    (views, "SAME"),
     (sight, "LONG_SIDE_PX"),
 ]
-USERS = (background, blobs, lane, motion, sight, sightings, tracker, unrolled, views)
+USERS = (background, blobs, lane, learning, motion, pattern, sight, sightings, tracker, unrolled, views)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 COLORS = ("#0b6e4f", "#c1440e", "#e2a34a", "#5b5f97")
+MILLISECONDS = (0.5, 1, 2, 5, 10, 20, 50)
 
 
 def draw(curves: dict[str, Any], path: Path) -> None:
@@ -20,6 +21,7 @@ def draw(curves: dict[str, Any], path: Path) -> None:
     left.set(title="two lanes, 640×480", xlabel="parts per second", ylabel="CPU per frame, ms", yscale="log")
     _plot(right, [each["width_px"] for each in curves["width"]], curves["width"])
     right.set(title="1 part per second", xlabel="picture width, px (4:3)")
+    left.set_yticks(MILLISECONDS, [f"{each:g}" for each in MILLISECONDS])
     for axes in (left, right):
         axes.grid(visible=True, which="both", alpha=0.25)
     left.legend(fontsize=8, frameon=False)

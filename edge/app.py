@@ -38,6 +38,7 @@ from edge.metrics import Metrics
 from edge.models import Engine, Models, Outside
 from edge.notify import Notifier
 from edge.page import About, PageServer, StatusBoard, open_server
+from edge.remote import Remote
 from edge.sinks.archive import ImageArchive
 from edge.sinks.home_assistant import announcement
 from edge.sinks.journal import Journal
@@ -94,6 +95,8 @@ class Daemon:
         self._told_state: dict[str, object] = {}
         self._told_counters: dict[str, object] = {}
         with ExitStack() as undo:
+            self.machine = self._machine(config)  # first: pins that a killed process left as they were come to rest
+            undo.callback(self.machine.close)
             self.journal = Journal(
                 base / config.journal.path,
                 config.journal.keep_days,
@@ -109,10 +112,9 @@ class Daemon:
             )
             self.map = LiveMap(config.model.runtime)
             self.models = self._models(config, base)
+            self.remote = Remote(self.models.flasher, config.model.flash_from, self.metrics.model_swaps("refused").inc)
             self.publisher = self._publisher(config)
             self.sparkplug = self._sparkplug(config, base)
-            self.machine = self._machine(config)
-            undo.callback(self.machine.close)
             folder = base / config.archive.folder
             self.archive = ImageArchive(config.archive, folder, self.map.of) if config.archive.enabled else None
             self.line = self._observed_line()
@@ -163,8 +165,8 @@ class Daemon:
             crew.start("reject", lambda: self.machine.run(self._leaving))
         crew.start("models", lambda: self.models.run(self._leaving))
         crew.start("shadow", lambda: self.models.shadow_jobs(self._leaving))
-        if self.models.commands:
-            crew.start("flash", lambda: self.models.flash_jobs(self._leaving))
+        if self.remote.commands:
+            crew.start("flash", lambda: self.remote.run(self._leaving))
         crew.start("inspect", self._inspect)
         crew.start("capture", lambda: self._capture.run(crew.stopping))
         self._watch(notifier)
@@ -221,7 +223,7 @@ class Daemon:
         if not config.mqtt.enabled:
             return None
         publisher = MqttPublisher(
-            config.mqtt, config.station, self.journal, self._broker_changed, commands=self.models.commands
+            config.mqtt, config.station, self.journal, self._broker_changed, commands=self.remote.commands
         )
         if config.home_assistant.enabled:
             prefix = topic_prefix(config.mqtt.prefix, config.station)
@@ -281,6 +283,8 @@ class Daemon:
                     waiting.append(self._looked_at(frame))
                 looked_s = time.monotonic()
                 self._judge(waiting, until_s=inf if self._patient else looked_s + (looked_s - began_s))
+            waiting.append(self.line.finish())
+            self._judge(waiting, until_s=inf)
         finally:
             self._delivery.close()
 

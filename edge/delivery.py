@@ -21,8 +21,9 @@ WAITING_LIMIT = 10_000
 COMMITTED_AT_ONCE = 500
 RETRY_S = 1.0
 """How often a journal that cannot write is tried again."""
-PATIENCE_S = 1.0
-"""A commit that takes longer counts as failed: nobody can say whether the disk will ever answer."""
+PATIENCE_S = 2.0
+"""A commit that takes longer counts as failed: nobody can say whether the disk will ever answer. SD cards that tidy
+themselves up pause for some tenths of a second."""
 IDLE_S = 10.0
 """So often `on_idle` is called while no verdict waits."""
 UNKEPT = "the journal could not write"

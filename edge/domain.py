@@ -81,6 +81,8 @@ class Part:
     """At `at_s` it still had so far to go to the gate, where it was never seen to arrive."""
     center_px: tuple[float, float] = (0.0, 0.0)
     """Where its centre was, `(x, y)`, in the frame that settled the crossing."""
+    is_against: bool = False
+    """It is on a lane that runs against the one whose way the tracker tells as `travelled`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +161,12 @@ class Tracker(Protocol):
 
     def update(self, frame: Frame) -> list[Part]:
         """Take one frame; give the parts that are settled by it."""
+
+    def finish(self) -> list[Part]:
+        """No frame comes any more: the parts that had crossed the gate and were not settled yet.
+
+        What is still before the gate has not passed, and is not given.
+        """
 
     @property
     def entered(self) -> int:

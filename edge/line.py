@@ -58,6 +58,7 @@ class Line:
         self.budget = budget
         self.witness = witness
         self._settled = self._unseen = self._waiting = 0
+        self._latest_s = 0.0
 
     def change(self, classifier: Classifier, judge: Judge) -> None:
         """Let another model judge from the next part on; may be called from any thread.
@@ -77,12 +78,24 @@ class Line:
         The parts are settled (and `seen`) when this returns; they are judged while the verdicts are taken. The next
         frame may be given before all of them were, but their order is to be kept, and none left out.
         """
-        parts = [self._numbered(part) for part in self._settled_by(frame)]
+        self._latest_s = frame.at_s
+        return self._judged_later(self._settled_by(frame))
+
+    def finish(self) -> Iterator[Verdict]:
+        """As `inspect`, when no frame comes any more."""
+        parts = self.tracker.finish()
+        if self.witness is not None:
+            for part in parts:
+                self.witness.settled(part)
+        return self._judged_later(parts)
+
+    def _judged_later(self, settled: list[Part]) -> Iterator[Verdict]:
+        parts = [self._numbered(part) for part in settled]
         if self.seen is not None:
             for part in parts:
                 self.seen(part)
         self._waiting += len(parts)
-        settled_s = frame.at_s
+        settled_s = self._latest_s
         return (self._judged(part, settled_s) for part in parts)
 
     def _settled_by(self, frame: Frame) -> list[Part]:

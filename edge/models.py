@@ -4,33 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import re
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from queue import Empty, Full, Queue
-from threading import Event, Lock
-from typing import Any
+from threading import Event
 
 from edge.assembly import build_classifier, build_judge
 from edge.bundle import Bundle, BundleError
 from edge.changeover.drift import Drift
 from edge.changeover.fit import budget_ms
 from edge.changeover.flash import Flasher
-from edge.changeover.history import Tally
-from edge.changeover.observed import Look, Observed, Work
+from edge.changeover.observed import Look, Observed, Work, Works
 from edge.changeover.presence import present
 from edge.changeover.probation import Probation
 from edge.changeover.shadow import Shadow, Side
 from edge.classify import TfliteClassifier
 from edge.classify.trial import try_in_child
 from edge.config import Config
-from edge.domain import NO_MODEL, Classifier, Verdict
+from edge.domain import Classifier, Verdict
 from edge.judge import Judge
 from edge.line import Line
-from edge.sinks.commands import Command, Refused, Tell
 
 log = logging.getLogger(__name__)
 
@@ -38,9 +33,7 @@ TURN_S = 0.05
 """How often the shelf is looked at: a change of the link is two system calls to see."""
 NOTE_EVERY_S = 600.0
 LOOKS = 32
-JOBS = 4
 BEFORE_PARTS = 5000
-PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,23 +70,22 @@ class Outside:
 
 
 class Models:
-    """Made by the composition root; `run`, `flash_jobs` and `shadow_jobs` are bodies of threads."""
+    """Made by the composition root; `run` and `shadow_jobs` are bodies of threads."""
 
     def __init__(self, config: Config, base: Path, outside: Outside) -> None:
         """Find a model that answers: the live one, or the one before when that is damaged; raises `BundleError`."""
         self._config = config
         self._outside = outside
-        self._flasher = Flasher(config, base)
-        self._shelf, self._history = self._flasher.shelf, self._flasher.history
+        self.flasher = Flasher(config, base)
+        self._shelf, self._history = self.flasher.shelf, self.flasher.history
         self._budget_ms = budget_ms(config)
         self._shadow_folder = base / config.model.shadow_folder
         self._looks: deque[Look] = deque(maxlen=LOOKS)
-        self._jobs: Queue[tuple[Callable[[], Bundle], Tell]] = Queue(JOBS)
         self._shadow: Shadow | None = None
         self._shadow_refused: Path | None = None
-        self._works: dict[str, Work] = {}
-        self._noted: dict[str, Tally] = {}
-        self._works_lock = Lock()
+        self._trouble = ""
+        self._untold: Mapping[str, str] = {}
+        self._works = Works(self._history)
         self.live = self._first()
         self.drift = Drift(self.live.bundle)
         self._probation = self._unfinished()
@@ -106,24 +98,28 @@ class Models:
 
     def decided(self, verdict: Verdict) -> None:
         """A verdict was committed."""
-        work = self._works.get(verdict.model.slot)
-        if work is not None and verdict.model is not NO_MODEL:
-            work.decided(verdict)
+        self._works.decided(verdict)
 
     def run(self, stopping: Event) -> None:
         """Keep the line in step with the shelf until `stopping`."""
         noted_s = time.monotonic()
         with present(self._shelf):
-            self._note("judges", self.live.slot)
+            self._history.note("judges", self.live.slot)
+            if self._untold:
+                self._outside.event(self._untold)
             while not stopping.wait(TURN_S):
-                self._follow()
-                self._follow_shadow()
+                try:
+                    self._follow()
+                    self._follow_shadow()
+                    self._trouble = ""
+                except OSError as error:
+                    self._complain(error)
                 self._look()
                 self._watch_over()
                 if time.monotonic() - noted_s > NOTE_EVERY_S:
                     noted_s = time.monotonic()
-                    self._note_work()
-        self._note_work()
+                    self._works.write()
+        self._works.write()
 
     def shadow_jobs(self, stopping: Event) -> None:
         """Let the candidate judge what is offered to it, as long as there is one."""
@@ -134,46 +130,6 @@ class Models:
             else:
                 shadow.work(0.2)
 
-    def flash_jobs(self, stopping: Event) -> None:
-        """Carry out what was asked for over MQTT, one after the other."""
-        while not stopping.is_set():
-            try:
-                job, tell = self._jobs.get(timeout=0.2)
-            except Empty:
-                continue
-            try:
-                tell({"slot": job().slot})
-            except (BundleError, OSError) as error:
-                log.error("refused over MQTT: %s", error)
-                self._outside.swapped("refused")
-                tell({"ok": False, "detail": str(error)})
-
-    @property
-    def commands(self) -> tuple[Command, ...]:
-        """What may be asked for over MQTT; nothing unless `model.flash_from` names a place."""
-        if not self._config.model.flash_from:
-            return ()
-        return (
-            Command(name="flash", example={"bundle": "casting-2.0.zip"}, carry_out=self._asked_to_flash),
-            Command(name="rollback", example={}, carry_out=self._asked_to_roll_back),
-        )
-
-    def _asked_to_flash(self, request: Mapping[str, Any], tell: Tell) -> None:
-        name = request.get("bundle")
-        if not isinstance(name, str) or not PLAIN.fullmatch(name) or ".." in name:
-            raise Refused("bundle: the name of a bundle below model.flash_from, without any folder")
-        source = f"{self._config.model.flash_from.rstrip('/')}/{name}"
-        self._enqueue(lambda: self._flasher.flash(source, by="MQTT"), tell)
-
-    def _asked_to_roll_back(self, _request: Mapping[str, Any], tell: Tell) -> None:
-        self._enqueue(lambda: self._flasher.rollback(by="MQTT"), tell)
-
-    def _enqueue(self, job: Callable[[], Bundle], tell: Tell) -> None:
-        try:
-            self._jobs.put_nowait((job, tell))
-        except Full:
-            raise Refused("the station is busy with earlier requests; ask again later") from None
-
     def _first(self) -> Engine:
         with contextlib.suppress(OSError), self._shelf.locked():  # a shelf may be read-only
             self._shelf.tidy()
@@ -181,24 +137,37 @@ class Models:
             return self._engine(self._shelf.current())
         except BundleError as error:
             try:
-                engine = self._engine(self._flasher.earlier())
+                engine = self._engine(self.flasher.earlier())
             except BundleError:
                 raise error from None
             log.error("%s; the model before it judges instead: %s", error, engine.slot)
-            with self._shelf.locked():
+            with contextlib.suppress(OSError), self._shelf.locked():
                 self._shelf.make_live(engine.bundle.folder)
-            self._note("live", engine.slot, how="rollback", why=str(error))
+            self._history.note("live", engine.slot, how="rollback", why=str(error))
             self._outside.swapped("rolled_back")
+            self._untold = {"event": "model_rolled_back", "model": engine.slot, "detail": str(error)}
             return engine
 
     def _engine(self, bundle: Bundle) -> Engine:
         """A trusted model that has answered its golden pictures in this process; raises `BundleError`."""
-        if not self._flasher.trust.check(bundle).name:
+        if not self.flasher.trust.check(bundle).name:
             log.warning("%s: is UNSIGNED, and model.unsigned allows it: anybody may have made it", bundle.slot)
-        with self._works_lock:
-            work = self._works.setdefault(bundle.slot, Work())
         classifier = build_classifier(self._config.model, bundle)
-        return Engine(bundle=bundle, classifier=classifier, judge=build_judge(bundle), work=work)
+        return Engine(bundle=bundle, classifier=classifier, judge=build_judge(bundle), work=self._works.of(bundle.slot))
+
+    def _tried(self, slot: Path) -> Engine:
+        """A model that a link points at now; one that was put there by hand has its trial first."""
+        bundle = Bundle.open(slot)
+        self.flasher.trust.check(bundle)
+        if not self._is_proven(bundle.slot):
+            model = self._config.model
+            try_in_child(slot, model.runtime, model.threads, self._budget_ms)
+        return self._engine(bundle)
+
+    def _is_proven(self, slot: str) -> bool:
+        """Whether it came by a command, which has tried it, or has judged before."""
+        words = ("live", "shadow", "judges")
+        return any(each["event"] in words and each["slot"] == slot for each in self._history.events())
 
     def _dressed(self, engine: Engine) -> Classifier:
         observed = Observed(engine.classifier, engine.work, self._budget_ms, self._show)
@@ -216,42 +185,35 @@ class Models:
         slot = self._shelf.linked("current")
         if slot == self.live.bundle.folder:
             return
+        if slot is None and not self.live.bundle.folder.is_dir():
+            raise OSError("the folder of the live model is gone")
         try:
             if slot is None:
                 raise BundleError(f"{self._shelf.root / 'current'}: points at no model")
-            bundle = Bundle.open(slot)
-            if not self._is_proven(bundle.slot):
-                model = self._config.model
-                try_in_child(slot, model.runtime, model.threads, self._budget_ms)
-            self._change(self._engine(bundle))
+            self._change(self._tried(slot))
         except BundleError as error:
             self._refuse(slot, error)
 
-    def _is_proven(self, slot: str) -> bool:
-        """Whether it was flashed, rather than put there by hand: then its trial is over."""
-        return any(each["event"] in ("live", "judges") and each["slot"] == slot for each in self._history.events())
-
     def _refuse(self, slot: Path | None, error: BundleError) -> None:
         name = slot.name if slot is not None else "none"
-        log.error("%s; %s goes on", error, self.live.slot)
         with self._shelf.locked():
             self._shelf.link("current", self.live.bundle.folder)
-        self._note("refused", name, why=str(error))
+        log.error("%s; %s goes on", error, self.live.slot)
+        self._history.note("refused", name, why=str(error))
         self._outside.swapped("refused")
         self._outside.event({"event": "model_refused", "model": name, "detail": str(error)})
 
     def _change(self, engine: Engine) -> None:
         """Between two parts: one assignment, which the inspecting thread reads once for each part."""
         before = self.live
-        self._note_work()
-        engine.work.tally = Tally()
-        self._noted.pop(engine.slot, None)
+        self._works.write()
+        self._works.begin(engine.slot)
         self._line.change(self._dressed(engine), engine.judge)
         self.live, self.drift = engine, Drift(engine.bundle)
         self._looks.clear()
         self._drop_shadow()
-        self._note("judges", engine.slot)
-        how = self._how(engine.slot)
+        self._history.note("judges", engine.slot)
+        how = self._history.went_live(engine.slot)
         is_back = how.get("how") == "rollback"
         self._probation = None if is_back else self._begun(before.slot)
         self._outside.live(engine)
@@ -260,11 +222,6 @@ class Models:
         event = "model_rolled_back" if is_back else "model_flashed"
         self._outside.event({"event": event, "model": engine.slot, "before": before.slot} | why)
         log.warning("%s judges from now on, in place of %s", engine.slot, before.slot)
-
-    def _how(self, slot: str) -> Mapping[str, Any]:
-        """The newest word of the history on how this model became live."""
-        found = [each for each in self._history.events() if each["event"] == "live" and each["slot"] == slot]
-        return found[-1] if found else {}
 
     def _begun(self, before: str) -> Probation | None:
         parts = self._config.model.probation_parts
@@ -282,6 +239,12 @@ class Models:
             return None
         return self._begun(previous.name)
 
+    def _complain(self, error: OSError) -> None:
+        """A shelf that cannot be read is no reason to stop judging; said once."""
+        if str(error) != self._trouble:
+            self._trouble = str(error)
+            log.error("%s: the shelf cannot be followed (%s); %s goes on", self._shelf.root, error, self.live.slot)
+
     def _look(self) -> None:
         while self._looks:
             self.drift.look(self._looks.popleft())
@@ -297,13 +260,13 @@ class Models:
             self._take_back(why)
         elif probation.over(engine.work.tally):
             self._probation = None
-            self._note("kept", engine.slot)
+            self._history.note("kept", engine.slot)
             log.info("%s has been watched for %d parts and stays", engine.slot, probation.parts)
 
     def _take_back(self, why: str) -> None:
         log.error("%s does worse than the model before: %s; it is taken back", self.live.slot, why)
         try:
-            self._flasher.rollback(by="probation", why=why)
+            self.flasher.rollback(by="probation", why=why)
         except (BundleError, OSError) as error:
             log.error("there is nothing to go back to: %s", error)
             self._outside.event({"event": "model_doubtful", "model": self.live.slot, "detail": why})
@@ -318,34 +281,19 @@ class Models:
         elif (shadow is None or shadow.candidate.slot != slot.name) and slot != self._shadow_refused:
             self._drop_shadow()
             try:
-                self._begin_shadow(self._engine(Bundle.open(slot)))
+                self._begin_shadow(self._tried(slot))
             except BundleError as error:
                 self._shadow_refused = slot
                 log.error("%s; no model shadows", error)
-                self._note("refused", slot.name, why=str(error))
+                self._history.note("refused", slot.name, why=str(error))
 
     def _begin_shadow(self, engine: Engine) -> None:
         model = self._config.model
         self._shadow = Shadow(self.live.side, engine.side, engine.classifier, self._shadow_folder, model.shadow_share)
-        self._note("judges", engine.slot, as_shadow=True)
+        self._history.note("judges", engine.slot, as_shadow=True)
         log.info("%s judges beside %s, without a say", engine.slot, self.live.slot)
 
     def _drop_shadow(self) -> None:
         shadow, self._shadow = self._shadow, None
         if shadow is not None:
             shadow.save()
-
-    def _note_work(self) -> None:
-        """Write down what each model did since the last time."""
-        for slot, work in list(self._works.items()):
-            done, before = Tally(**asdict(work.tally)), self._noted.get(slot, Tally())
-            fresh = {key: value - getattr(before, key) for key, value in asdict(done).items()}
-            if fresh["parts"] > 0:
-                self._note("ran", slot, **fresh)
-                self._noted[slot] = done
-
-    def _note(self, event: str, slot: str, **more: Any) -> None:
-        try:
-            self._history.add(event, slot, **more)
-        except OSError as error:
-            log.warning("%s: cannot be written (%s)", self._history.path, error.strerror)

@@ -22,6 +22,10 @@ class TimedTracker:
         with self._histogram.time():
             return self._tracker.update(frame)
 
+    def finish(self) -> list[Part]:
+        """As the tracker inside."""
+        return self._tracker.finish()
+
     @property
     def entered(self) -> int:
         """As the tracker inside."""

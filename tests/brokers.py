@@ -31,7 +31,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def eventually(holds: Callable[[], Any], timeout_s: float = 10.0, what: str = "it") -> None:
+def eventually(holds: Callable[[], Any], timeout_s: float = 60.0, what: str = "it") -> None:
     """Wait until `holds()`; fails the test when it does not within the time."""
     deadline_s = time.monotonic() + timeout_s
     while not holds():
@@ -68,7 +68,7 @@ class Mosquitto:
         assert self._process
         self._process.send_signal(number)
         if number in (signal.SIGTERM, signal.SIGKILL):
-            self._process.wait(10)
+            self._process.wait(60)
 
     def kill(self) -> None:
         """As a power cut does."""
@@ -83,7 +83,7 @@ class Mosquitto:
         assert self._process
         if self._process.poll() is None:
             self._process.kill()
-            self._process.wait(10)
+            self._process.wait(60)
 
 
 class Listener:
@@ -106,7 +106,7 @@ class Listener:
         self._subscribed.clear()
         self._client.connect("127.0.0.1", self._port, 60)
         self._client.loop_start()
-        assert self._subscribed.wait(10)
+        assert self._subscribed.wait(60)
         return self
 
     def __exit__(

@@ -32,15 +32,25 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
 
 @contextmanager
 def small_ext4(folder: Path) -> Iterator[Path]:
-    """Mount an ext4 of 16 MB from a file; skips the test where that is not allowed."""
+    """Mount an ext4 that can be frozen; skips the test where that is not allowed."""
+    with mounted_ext4(folder) as disk:
+        if disk is None:
+            pytest.skip("mounting an ext4 that can be frozen needs root and a loop device")
+        yield disk
+
+
+@contextmanager
+def mounted_ext4(folder: Path, megabytes: int = 16) -> Iterator[Path | None]:
+    """The same from a file in `folder`; None where that is not allowed."""
     image, disk = folder / "image", folder / "ext4"
     disk.mkdir()
-    image.write_bytes(bytes(16 * 2**20))
+    with image.open("wb") as file:
+        file.truncate(megabytes * 2**20)
     steps = [["mkfs.ext4", "-q", str(image)], ["mount", "-o", "loop", str(image), str(disk)]]
     tools = all(map(shutil.which, ("mkfs.ext4", "fsfreeze")))
-    mounted = tools and os.geteuid() == 0 and all(_succeeds(step) for step in steps)
-    if not mounted:
-        pytest.skip("mounting an ext4 that can be frozen needs root and a loop device")
+    if not (tools and os.geteuid() == 0 and all(_succeeds(step) for step in steps)):
+        yield None
+        return
     try:
         yield disk
     finally:

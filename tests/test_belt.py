@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from threading import Event
 from typing import Any
 
 import pytest
@@ -17,7 +18,9 @@ from edge.belt.witness import UNSEEN
 from edge.domain import Decision, Part, Verdict
 from edge.machine import Machine
 from edge.pins import NoPin
-from edge.sinks.reject import RejectOutput
+from edge.sinks.reject import AGAINST, RejectOutput
+from edge.sources.simulator import Simulator
+from edge.tracking import open_tracker
 
 FULL_PX_S = 200.0
 
@@ -321,3 +324,40 @@ def test_an_input_without_gpio_is_one_line(
     monkeypatch.setattr(gpiozero.Device, "pin_factory", None)
     with pytest.raises(NoPin, match=says):
         machine(**sections)
+
+
+@pytest.mark.parametrize("drives", ["reject", "pass"])
+def test_a_part_on_a_lane_that_runs_against_the_gate_is_told_late_and_never_pulsed_for(drives: str) -> None:
+    now_s, late = [2.0], []
+    factory = MockFactory()
+    output = RejectOutput(
+        config.Reject(distance_px=200.0, drives=drives), followed(seconds=8.0), on_late=lambda *told: late.append(told),
+        clock=lambda: now_s[0], factory=factory,
+    )  # fmt: skip
+    other = Part(number=1, at_s=2.0, views=(), is_against=True)
+    output.expect(other)
+    assert output.eject_s(other) is None
+    given = replace(verdict(1, 2.0), decision=Decision.REJECT if drives == "reject" else Decision.PASS)
+    assert output.forecast(given).at_s is None
+    output.give(given)
+    while now_s[0] < 6.0:
+        output.step()
+        assert not factory.pin(17).state
+        now_s[0] += 0.005
+    assert [(each.number, why) for each, why in late] == [(1, AGAINST)]
+
+
+@pytest.mark.parametrize("direction", ["right", "left"])
+def test_the_tracker_says_which_parts_run_against_the_way_that_was_set(direction: str) -> None:
+    belt = config.SimulatorSource(scenario="opposed", part_px=100.0, seed=5)
+    simulator = Simulator(belt, paced=False, seconds=14.0)
+    tracker = open_tracker(config.Tracking(direction=direction))
+    parts = [part for frame in simulator.frames(Event()) for part in tracker.update(frame)]
+    lanes = [part.lane for part in simulator.truth().parts or ()]
+    against = [part.is_against for part in parts]
+    assert sorted((against.count(True), against.count(False))) == sorted((lanes.count(0), lanes.count(1)))
+    # Lanes are told apart across the belt, and each has one way.
+    above = {part.is_against for part in parts if part.center_px[1] < belt.height_px / 2}
+    below = {part.is_against for part in parts if part.center_px[1] >= belt.height_px / 2}
+    assert above | below == {True, False}
+    assert not above & below

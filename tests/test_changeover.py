@@ -146,7 +146,7 @@ def test_a_model_that_does_worse_is_taken_back_by_itself(
     config = written(
         tmp_path,
         source={"kind": "simulator", "simulator": simulator},
-        model={"shelf": str(shelf), "unsigned": "allow", "shadow_folder": str(tmp_path / "shadow")},
+        model={"shelf": str(shelf), "unsigned": "allow", "shadow_folder": str(tmp_path / "shadow"), "budget_ms": 5000},
         mqtt={"port": broker.port},
     )
     listener = Listener(broker.port)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -268,3 +269,52 @@ def test_however_fast_verdicts_fall_commits_are_bounded() -> None:
     took_s = time.monotonic() - began_s
     assert len(running.told) == 500
     assert disk.commits <= 10 + 10 * took_s + 2
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_whatever_the_disk_does_what_the_gate_was_told_last_is_what_is_kept(
+    monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """A disk that fails, hangs and is quick by turns, while another thread minds it."""
+    monkeypatch.setattr(delivery, "RETRY_S", 0.002)
+    monkeypatch.setattr(delivery, "PATIENCE_S", 0.004)
+    chance, disk = random.Random(seed), Disk()
+    plain = disk.append
+
+    def moody(records: Sequence[Record], amended: Callable[[], Sequence[Record]]) -> None:
+        mood = chance.random()
+        if mood < 0.2:
+            time.sleep(chance.uniform(0, 0.012))
+        if mood < 0.1 or 0.2 < mood < 0.3:
+            raise SinkDown("disk full")
+
+        def late() -> Sequence[Record]:
+            found = amended()
+            if mood > 0.9:
+                time.sleep(0.006)
+            return found
+
+        plain(records, late)
+
+    monkeypatch.setattr(disk, "append", moody)
+    running, done = Delivered(disk, commits_per_s=1000.0), threading.Event()
+
+    def mind() -> None:
+        while not done.wait(0.001):
+            running.delivery.mind()
+
+    minding = threading.Thread(target=mind)
+    minding.start()
+    for number in range(1, 801):
+        running.delivery.give(decided(number))
+        time.sleep(chance.choice((0, 0, 0.001, 0.002)))
+    running.delivery.close()
+    running.thread.join(30)
+    done.set()
+    minding.join()
+    assert running.told == [(number, number) for number in range(1, 801)]
+    last_word = dict(running.given)
+    kept = {number: decision for (number, _), (decision, _) in zip(running.told, running.became, strict=True)}
+    assert kept == last_word
+    assert {Decision.PASS, Decision.REVIEW} == set(kept.values())
+    assert running.journal[-1] == ""

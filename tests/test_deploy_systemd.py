@@ -120,11 +120,13 @@ def test_install_puts_models_on_the_shelf_and_leaves_the_live_one(tmp_path: Path
     install(tmp_path)
     shelf = tmp_path / "var/lib/linegate/models"
     assert (shelf / "current").resolve() == shelf / shipped.name
+    (shelf / shipped.name / "signature").unlink()
     (shelf / "own-00000000").mkdir()
     (shelf / "current").unlink()
     (shelf / "current").symlink_to("own-00000000")
     install(tmp_path)
     assert os.readlink(shelf / "current") == "own-00000000"
+    assert (shelf / shipped.name / "signature").read_bytes() == (shipped / "signature").read_bytes()
 
 
 def system_python(folder: Path, module: str) -> str:

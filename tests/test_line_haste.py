@@ -49,6 +49,9 @@ class Belt:
     def __init__(self, *parts: Part) -> None:
         self.parts = list(parts)
 
+    def finish(self) -> list[Part]:
+        return []
+
     def update(self, frame: Frame) -> list[Part]:
         return self.parts
 

@@ -6,13 +6,13 @@ import random
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 from typing import Any
 
 import pytest
 
 gpiozero = pytest.importorskip("gpiozero")
-from gpiozero.pins.mock import MockFactory  # noqa: E402
+from gpiozero.pins.mock import MockFactory, MockPin  # noqa: E402
 
 from edge import config  # noqa: E402
 from edge.app import Daemon  # noqa: E402
@@ -32,24 +32,30 @@ WAY_PX = 300.0
 WIDTH_PX = 320
 
 
+class NotedPin(MockPin):
+    """Notes when it changed."""
+
+    def __init__(self, *given: Any) -> None:
+        self.levels: list[tuple[float, bool]] = []
+        super().__init__(*given)
+
+    def _change_state(self, value: float) -> bool:
+        changed: bool = super()._change_state(value)
+        self.levels.append((time.monotonic(), bool(self.state)))
+        return changed
+
+
 @pytest.fixture
 def pins(monkeypatch: pytest.MonkeyPatch) -> Iterator[MockFactory]:
-    factory = MockFactory()
+    factory = MockFactory(pin_class=NotedPin)
     monkeypatch.setattr(gpiozero.Device, "pin_factory", factory)
     yield factory
     factory.reset()
 
 
-def watched(pin: Any, levels: list[tuple[float, bool]], stopping: Event) -> None:
-    """Note each change of a pin, a thousand times a second."""
-    while not stopping.wait(0.001):
-        if not levels or levels[-1][1] != bool(pin.state):
-            levels.append((time.monotonic(), bool(pin.state)))
-
-
 @pytest.mark.parametrize("kind", ["none", "simulator"], ids=["by what the tracker sees", "by an encoder"])
 def test_the_gate_pulses_for_rejected_parts_and_no_other_on_a_belt_that_stops(
-    pins: MockFactory, tmp_path: Path, kind: str
+    pins: MockFactory, tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:
     seed = random.randrange(1000)
     print("seed", seed)
@@ -74,14 +80,9 @@ def test_the_gate_pulses_for_rejected_parts_and_no_other_on_a_belt_that_stops(
         ),
         ROOT, open_frames=lambda: simulator, on_verdict=lambda *told: heard.append(told), patient=True,
     )  # fmt: skip
-    levels: list[tuple[float, bool]] = []
-    watching = Event()
-    watcher = Thread(target=watched, args=(pins.pin(PIN), levels, watching))
-    watcher.start()
     assert daemon.run(Notifier({})) == 0
     end_s = time.monotonic()
-    watching.set()
-    watcher.join()
+    levels = pins.pin(PIN).levels
 
     def place_px(at_s: float) -> float:
         return simulator.travelled_px(at_s)
@@ -95,9 +96,11 @@ def test_the_gate_pulses_for_rejected_parts_and_no_other_on_a_belt_that_stops(
     hits = {number for number, (goal_px, _) in goals.items() if any(a - 25 < goal_px < b + 25 for a, b in pulses)}
     reached = {number for number, (goal_px, _) in goals.items() if goal_px < place_px(end_s) - 30}
     rejected = {number for number, (_, decision) in goals.items() if decision is not Decision.PASS}
+    told = {int(each.args[0]) for each in caplog.records if each.name == "edge.sinks.reject"}  # type: ignore[index]
     late = int(daemon.metrics.verdicts_late._value.get())
+    assert late == len(told)
     assert hits <= rejected
-    assert len(reached & rejected - hits) <= late
+    assert reached & rejected - hits <= told
     assert len(hits) >= 2
     assert daemon.board.snapshot()["parts"]["late"] == late
 
@@ -111,6 +114,9 @@ class Blind:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._tracker, name)
+
+    def finish(self) -> list[Part]:
+        return []
 
     def update(self, frame: Frame) -> list[Part]:
         parts = self._tracker.update(frame)

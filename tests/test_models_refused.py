@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from conftest import repack
 from flatbuffer import FLOAT32, Model
+from test_unpack import BAD
 
 from edge.__main__ import main
 from edge.bundle import Bundle
@@ -252,6 +253,14 @@ def test_what_was_changed_after_signing_is_refused(place: Place, kind: str, caps
     spoil(place.bundle)
     assert place.flash() == 1
     assert says in place.refused(capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_archive_never_reaches_the_shelf(place: Place, kind: str, capsys) -> None:
+    place.bundle = place.folder / "bundle.archive"
+    place.bundle.write_bytes(BAD[kind][0]())
+    assert place.flash() == 1
+    place.refused(capsys.readouterr().err)
 
 
 def test_a_slow_model_is_refused(place: Place, capsys) -> None:

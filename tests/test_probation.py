@@ -70,6 +70,12 @@ def test_answers_that_drift_while_the_pictures_do_not_are_the_models_fault() -> 
     assert not USUAL.worse(now, lambda _: None)
 
 
+def test_on_a_machine_that_is_slow_for_other_reasons_delays_are_held_against_the_former_ones() -> None:
+    busy = Probation(before=Tally(parts=1000, reject=100, review=50, late=200), parts=200, budget_ms=30.0)
+    assert not busy.worse(Tally(parts=100, reject=10, review=5, late=30))
+    assert "took longer" in busy.worse(Tally(parts=100, reject=10, review=5, late=45))
+
+
 def test_it_ends_after_so_many_parts() -> None:
     assert not USUAL.over(Tally(parts=199))
     assert USUAL.over(Tally(parts=200))
@@ -110,7 +116,7 @@ def test_the_history_survives_torn_lines_and_does_not_grow_for_ever(tmp_path: Pa
     history.add("ran", "a", parts=5, reject=1)
     assert history.tally("a") == Tally(parts=12, reject=1)
     assert history.tally("a", newest=5).parts == 5
-    assert history.live_since("a") is not None
+    assert history.went_live("a")["how"] == "flash"
     monkeypatch.setattr(module, "LIMIT_BYTES", 2000)
     for number in range(200):
         history.add("ran", "b", parts=number)

@@ -137,6 +137,12 @@ def test_verdicts_state_and_counters_reach_a_subscriber_and_sigterm_loses_nothin
     for verdict in verdicts:
         jsonschema.validate(verdict, schema, format_checker=jsonschema.FormatChecker())
         assert verdict["simulated"] is True
+    others = json.loads((ROOT / "edge" / "station.schema.json").read_text())
+    for topic, document, _ in listener.heard:
+        if topic != "verdict":
+            one = {"$ref": f"#/$defs/{topic}", "$defs": others["$defs"]}
+            jsonschema.validate(document, one, format_checker=jsonschema.FormatChecker())
+    assert {topic for topic, _, _ in listener.heard} == {"verdict", "state", "counters", "event"}
     assert [verdict["sequence"] for verdict in verdicts] == list(range(1, len(verdicts) + 1))
     assert len({verdict["part_id"] for verdict in verdicts}) == len(verdicts)
     assert listener.of("state")[0]["state"] == "online" or listener.of("state")[1]["state"] == "online"

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import paho.mqtt.client as paho
 import pytest
 from brokers import Listener, Mosquitto, eventually, needs_mosquitto
@@ -18,6 +19,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from test_sinks_mqtt import running
 
+from edge import message
 from edge.message import Record
 from edge.sinks.commands import (
     AT_ONCE,
@@ -31,6 +33,8 @@ from edge.sinks.commands import (
     Tell,
 )
 
+DEFINITIONS = json.loads((Path(message.__file__).parent / "station.schema.json").read_text())["$defs"]
+REPLY = jsonschema.Draft202012Validator({"$ref": "#/$defs/reply", "$defs": DEFINITIONS})
 COMMAND = "linegate/plant1/line3/cam1/command/resend"
 
 
@@ -53,6 +57,7 @@ def ask(payload: bytes | dict[str, Any]) -> tuple[list[int], dict[str, Any]]:
     *verdicts, reply = Desk(Kept()).answer(request)
     assert all(each.topic == "verdict" and b'"replayed":true' in each.payload for each in verdicts)
     assert reply.topic == "reply/resend"
+    REPLY.validate(json.loads(reply.payload))
     return [json.loads(each.payload)["sequence"] for each in verdicts], json.loads(reply.payload)
 
 

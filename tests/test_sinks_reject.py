@@ -137,6 +137,15 @@ def test_the_pin_is_at_rest_after_a_stop_in_the_middle_of_a_pulse() -> None:
     assert not gate.pin.state
 
 
+def test_parts_on_their_way_at_a_stop_are_told() -> None:
+    gate = Gate(delay_s=60.0)
+    with gate.running():
+        gate.output.give(verdict(1, Decision.REJECT, time.monotonic()))
+        gate.output.give(verdict(2, Decision.PASS, time.monotonic()))
+    assert gate.late == [1]
+    assert not gate.pin.state
+
+
 def test_low_active_outputs_rest_high() -> None:
     gate = Gate(active_high=False, delay_s=0.0, pulse_s=0.05, tolerance_s=1.0)
     with gate.running():

@@ -70,7 +70,8 @@ def usual(
 def short(metrics: Document) -> Document:
     """The figures that travel in the manifest: those of the variant that travels."""
     wanted = ("accuracy", "precision", "recall", "f1", "escape_rate", "overkill_rate", "at_limits", "parts", "pictures")
-    return {split: {key: got[key] for key in wanted} for split, got in metrics[CHOSEN].items()}
+    leakage = {split: leak["rate"] for split, leak in metrics["leakage"].items() if isinstance(leak, dict)}
+    return {split: {key: got[key] for key in wanted} for split, got in metrics[CHOSEN].items()} | {"leakage": leakage}
 
 
 def _explained(part: Part) -> Document | None:

@@ -162,7 +162,11 @@ place_models() { # bundles that are not on the device yet; the live model stays 
         [ -e "$bundle" ] || continue
         bundle=$(dirname "$bundle")
         slot=$shelf/$(basename "$bundle")
-        if [ -L "$bundle" ] || [ -e "$slot" ]; then continue; fi
+        if [ -L "$bundle" ]; then continue; fi
+        if [ -e "$slot" ]; then # it may have come before it was signed
+            [ -e "$slot/signature" ] || [ ! -e "$bundle/signature" ] || run cp "$bundle/signature" "$slot/signature"
+            continue
+        fi
         run cp -R "$bundle" "$shelf/.incoming"
         run mv "$shelf/.incoming" "$slot"
     done

@@ -114,6 +114,10 @@ class FollowedTracker:
         self._belt.follow(self._tracker.travelled, self._tracker.speed_px_s, reach_px)
         return parts
 
+    def finish(self) -> list[Part]:
+        """As the tracker inside."""
+        return self._tracker.finish()
+
     @property
     def entered(self) -> int:
         """As the tracker inside."""

@@ -66,7 +66,9 @@ class Witness:
             self._counts.append(_Interruption(begin_s=begin_s, end_s=end_s))
 
     def settled(self, part: Part) -> None:
-        """The camera settled a part."""
+        """The camera settled a part; the eye looks at one way of travel only."""
+        if part.is_against:
+            return
         px = self._belt.passed_px(part.at_s)
         if px is not None:
             self._settled.append((px, part))
@@ -110,9 +112,10 @@ class Witness:
             self._on_unwitnessed(self._settled.popleft()[1])
 
     def _part(self, each: _Interruption) -> Part:
+        """Its middle is that of the places, not of the times: the belt may have stood while it was in the light."""
+        begin_px, end_px = self._crossed_px(each.begin_s), self._crossed_px(each.end_s)
+        crossed_s = None if begin_px is None or end_px is None else self._belt.when((begin_px + end_px) / 2)
         middle_s = (each.begin_s + each.end_s) / 2
-        crossed_px = self._crossed_px(middle_s)
-        crossed_s = None if crossed_px is None else self._belt.when(crossed_px)
         return Part(number=0, at_s=middle_s if crossed_s is None else crossed_s, views=(), reason=UNSEEN)
 
 

@@ -143,7 +143,7 @@ class Shelf:
         for each in self.root.glob(".link-*"):
             each.unlink(missing_ok=True)
         for each in self.root.glob(".incoming-*"):
-            if not _in_use(each):
+            if not is_held(each):
                 shutil.rmtree(each, ignore_errors=True)
 
     def link(self, link: str, slot: Path | None) -> None:
@@ -168,9 +168,10 @@ class Shelf:
                 each.chmod(0o755 if each.is_dir() else 0o644)
 
 
-def _in_use(folder: Path) -> bool:
+def is_held(path: Path) -> bool:
+    """Whether some process holds a lock on a file or folder."""
     try:
-        handle = os.open(folder, os.O_RDONLY)
+        handle = os.open(path, os.O_RDONLY)
     except OSError:
         return False
     try:

@@ -51,7 +51,7 @@ class Flasher:
             if bundle.folder == self.shelf.linked("current"):
                 raise BundleError(f"{bundle.slot}: is live already; shadow another one")
             self.shelf.link("shadow", bundle.folder)
-            self.history.add("shadow", bundle.slot)
+            self.history.note("shadow", bundle.slot)
             self._retain()
         return bundle
 
@@ -125,8 +125,10 @@ class Flasher:
 
     def _make_live(self, bundle: Bundle, how: str, by: str, why: str = "") -> None:
         """The history is told first: a daemon that sees the link finds there how it came to be."""
+        if self.shelf.linked("current") == bundle.folder:
+            return
         said = {"by": by, "why": why}
-        self.history.add("live", bundle.slot, how=how, **{key: value for key, value in said.items() if value})
+        self.history.note("live", bundle.slot, how=how, **{key: value for key, value in said.items() if value})
         self.shelf.make_live(bundle.folder)
 
     def _retain(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from edge.bundle import Shelf
+
+log = logging.getLogger(__name__)
 
 LIMIT_BYTES = 1024 * 1024
 
@@ -60,6 +63,13 @@ class History:
             os.close(handle)
         self._shelf.entrust(self.path)
 
+    def note(self, event: str, slot: str, **more: Any) -> None:
+        """`add`, for one who has more important things to do than to fail."""
+        try:
+            self.add(event, slot, **more)
+        except OSError as error:
+            log.warning("%s: cannot be written (%s)", self.path, error.strerror)
+
     def events(self) -> Iterator[Mapping[str, Any]]:
         """Everything that is kept, oldest first; what cannot be read is left out."""
         try:
@@ -88,10 +98,10 @@ class History:
         """Every model that was ever made live, the latest first, each once."""
         return list(dict.fromkeys(each["slot"] for each in reversed(list(self.events())) if each["event"] == "live"))
 
-    def live_since(self, slot: str) -> float | None:
-        """When it last became live, seconds since 1970; None when that is not known."""
-        moments = [float(each["at"]) for each in self.events() if each["event"] == "live" and each["slot"] == slot]
-        return moments[-1] if moments else None
+    def went_live(self, slot: str) -> Mapping[str, Any]:
+        """How a model last became live: `at`, seconds since 1970, `how`, and perhaps `by` and `why`; empty: unknown."""
+        found = [each for each in self.events() if each["event"] == "live" and each["slot"] == slot]
+        return found[-1] if found else {}
 
     def _shorten(self) -> None:
         """Keep the newer half of a file that has grown too long."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
-from edge.changeover.history import Tally
+from edge.changeover.history import History, Tally
 from edge.domain import Classifier, Decision, Image, ModelFailed, Scores, Verdict
 
 
@@ -35,6 +35,39 @@ class Work:
         self.tally.parts += 1
         self.tally.reject += verdict.decision is Decision.REJECT
         self.tally.review += verdict.decision is Decision.REVIEW
+
+
+class Works:
+    """What every model that was live since the start has done, and how much of it stands in the history."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self._works: dict[str, Work] = {}
+        self._written: dict[str, Tally] = {}
+
+    def of(self, slot: str) -> Work:
+        """The work of one model."""
+        return self._works.setdefault(slot, Work())
+
+    def begin(self, slot: str) -> None:
+        """A model becomes live: count it from 0."""
+        self.of(slot).tally = Tally()
+        self._written.pop(slot, None)
+
+    def decided(self, verdict: Verdict) -> None:
+        """A verdict was committed."""
+        work = self._works.get(verdict.model.slot)
+        if work is not None:
+            work.decided(verdict)
+
+    def write(self) -> None:
+        """Put what each has done since the last time into the history."""
+        for slot, work in list(self._works.items()):
+            done, before = Tally(**asdict(work.tally)), self._written.get(slot, Tally())
+            fresh = {key: value - getattr(before, key) for key, value in asdict(done).items()}
+            if fresh["parts"] > 0:
+                self._history.note("ran", slot, **fresh)
+                self._written[slot] = done
 
 
 class Observed:

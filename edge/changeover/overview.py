@@ -27,9 +27,8 @@ def overview(shelf: Shelf, trust: Trust, history: History) -> Iterator[str]:
             continue
         manifest = bundle.manifest
         yield f"{mark:9}{slot.name:28}{manifest.version:16}{', '.join(manifest.labels)}"
-        since = history.live_since(bundle.slot) if mark == "live" else None
         details = [
-            f"since {_moment(since)}" if since else "",
+            _since(history.went_live(bundle.slot)) if mark == "live" else "",
             _vouched(bundle, trust),
             *claims(manifest.document),
             lived(history.tally(bundle.slot)),
@@ -46,9 +45,11 @@ def claims(document: Mapping[str, Any]) -> Iterator[str]:
     said = [_rate(name, rates.get(f"{name}_rate")) for name in ("escape", "overkill", "review")]
     if any(said):
         yield "claims " + ", ".join(filter(None, said))
-    leak = metrics.get("leakage") if isinstance(metrics, dict) else None
-    if isinstance(leak, dict) and isinstance(leak.get("rate"), int | float):
-        yield f"claims leakage {100 * leak['rate']:.1f} % of test pictures"
+    leaks = metrics.get("leakage") if isinstance(metrics, dict) else None
+    rates = leaks.items() if isinstance(leaks, dict) else ()
+    told = [f"{split} {100 * rate:.1f} %" for split, rate in rates if isinstance(rate, int | float)]
+    if told:
+        yield f"claims leakage (test pictures of parts it was trained on): {', '.join(told)}"
 
 
 def lived(tally: Tally) -> str:
@@ -77,5 +78,10 @@ def _vouched(bundle: Bundle, trust: Trust) -> str:
         return "NOT TRUSTED: " + str(error).replace(f"{bundle.folder}{Path('/')}", "").replace(f"{bundle.folder}: ", "")
 
 
-def _moment(at_s: float) -> str:
-    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
+def _since(event: Mapping[str, Any]) -> str:
+    """Since when it is live, how that came, who asked for it, and why."""
+    if not event:
+        return ""
+    moment = datetime.fromtimestamp(event["at"], UTC).strftime("%Y-%m-%d %H:%M UTC")
+    how = ", ".join(str(event[each]) for each in ("how", "by", "why") if event.get(each))
+    return f"since {moment} ({how})"

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from edge.bundle import Shelf
+from edge.bundle.shelf import is_held
 from edge.changeover.history import History
 
 PATIENCE_S = 10.0
@@ -33,17 +34,7 @@ def present(shelf: Shelf) -> Iterator[None]:
 
 def is_watched(shelf: Shelf) -> bool:
     """Whether some process is present."""
-    try:
-        handle = os.open(shelf.root / ".daemon", os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(handle)
-    return False
+    return is_held(shelf.root / ".daemon")
 
 
 def answered(shelf: Shelf, slot: str, since_s: float) -> str | None:

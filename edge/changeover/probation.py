@@ -32,7 +32,7 @@ class Probation:
             return f"it gave no answer for {now.failed} of {now.parts} parts"
         if now.parts < LEAST_PARTS:
             return ""
-        if now.late > LATE_SHARE * now.parts:
+        if now.rate("late") > max(LATE_SHARE, 2 * self.before.rate("late")):
             return f"{now.late} of {now.parts} answers took longer than {self.budget_ms:g} ms"
         return self._unlike(now, "reject") or self._unlike(now, "review") or _adrift(drift)
 

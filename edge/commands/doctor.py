@@ -79,15 +79,17 @@ def _runtime() -> Finding:
 def _model(config: Config, base: Path) -> Finding:
     from edge.assembly import build_classifier, open_bundle
     from edge.bundle import BundleError
+    from edge.changeover import Flasher
 
     try:
         bundle = open_bundle(config.model, base)
+        signer = Flasher(config, base).trust.check(bundle)
         build_classifier(config.model, bundle)
     except BundleError as error:
         return Finding(
             what="model", well=False, found=str(error), do="linegate models list; linegate models flash BUNDLE"
         )
-    return Finding(what="model", well=True, found=f"{bundle.slot} answers its golden pictures")
+    return Finding(what="model", well=True, found=f"{bundle.slot} answers its golden pictures, {signer}")
 
 
 def _camera(config: Config) -> Finding:

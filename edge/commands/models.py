@@ -23,7 +23,7 @@ def add(subparsers: Any) -> None:
         run=_list
     )
     verify = actions.add_parser("verify", help="hold a bundle against this line and device; nothing changes")
-    verify.add_argument("bundle", type=Path, nargs="?", help="default: the live one")
+    verify.add_argument("bundle", nargs="?", help="as for flash; default: the live one")
     verify.set_defaults(run=_verify)
     flash = actions.add_parser("flash", help="check a bundle, put it on the shelf and make it live")
     flash.add_argument("bundle", help="a folder, a .zip or .tar, a USB stick's folder, or an http(s) address")
@@ -77,9 +77,11 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _verify(args: argparse.Namespace) -> int:
+    from edge.changeover.fetch import fetched
+
     flasher, _ = _opened(args)
-    folder = args.bundle or flasher.shelf.current().folder
-    flasher.examine(folder.resolve())
+    with fetched(args.bundle or str(flasher.shelf.current().folder), flasher.shelf) as folder:
+        flasher.examine(folder.resolve())
     return 0
 
 
@@ -126,8 +128,11 @@ def _told(flasher: Flasher, change: Callable[[], Bundle]) -> int:
     """Make a change and say when the new model judges: a running daemon takes it over between two parts."""
     from edge.changeover.presence import answered
 
-    began_s = time.time()
+    began_s, before = time.time(), flasher.shelf.linked("current")
     bundle = change()
+    if bundle.folder == before:
+        print(f"{bundle.slot}: was live already")
+        return 0
     answer = answered(flasher.shelf, bundle.slot, began_s - 0.01)
     if answer is None:
         print(f"{bundle.slot}: live from the next start of the daemon, which does not run now")

@@ -49,6 +49,9 @@ def run(args: argparse.Namespace) -> int:
             for verdict in line.inspect(frame):
                 verdicts.append(verdict)
                 file.write(encode(verdict, len(verdicts), frame.at_s).payload + b"\n")
+        for verdict in line.finish():
+            verdicts.append(verdict)
+            file.write(encode(verdict, len(verdicts), counter.last_s).payload + b"\n")
     summary = _summary(counter.frames, line.tracker.entered, verdicts)
     if known is not None:
         summary |= truth.compare(verdicts, known, until_s=counter.last_s).summary()

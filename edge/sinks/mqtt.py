@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from edge import config
 from edge.domain import SinkDown
+from edge.message import iso
 from edge.sinks.bell import Bell
 from edge.sinks.commands import Command, Desk, Kept
 from edge.sinks.connection import VERSIONS, Answer, Connection
@@ -110,8 +111,8 @@ class MqttPublisher:
         self.wake()
 
     def say_event(self, document: Mapping[str, Any]) -> None:
-        """Something happened. Kept until the broker has it, but only the newest 100 and not beyond a restart."""
-        self._say("event", document, retain=False)
+        """Something happened just now. Kept until the broker has it, but only the newest 100, not beyond a restart."""
+        self._say("event", {**document, "at": iso(time.time())}, retain=False)
 
     def _say(self, topic: str, document: Mapping[str, Any], *, retain: bool) -> None:
         self.say_letter(Letter(topic=topic, payload=encoded(document), retain=retain))
@@ -229,7 +230,7 @@ class MqttPublisher:
         if self._complain(
             "verdict", f"refuses {topic} ({answer.text}); check its access list; verdicts wait in the journal"
         ):
-            self.say_event({"event": "verdict refused", "detail": answer.text, "at_sequence": answer.letter.sequence})
+            self.say_event({"event": "verdict_refused", "detail": answer.text, "at_sequence": answer.letter.sequence})
             self._on_up(False)
         self._hold_until_s = time.monotonic() + HOLD_S
         self._outbox.rewind()
@@ -243,7 +244,7 @@ class MqttPublisher:
             if self._complain(
                 "nobody", f"has no subscriber to {self._prefix}/verdict: no gateway listens to this station"
             ):
-                self.say_event({"event": "no subscribers", "detail": "no gateway listens to verdicts"})
+                self.say_event({"event": "no_subscribers", "detail": "no gateway listens to verdicts"})
         elif "nobody" in self._complaints:
             self._complaints.discard("nobody")
             log.warning("%s has a subscriber to verdicts again", self._where)

@@ -29,6 +29,12 @@ DOUBTFUL = 30.0
 """Evidence from which on a pixel is not asked about the exposure."""
 SCENERY, SETTLED = 1.3, 200
 """Pictures of belt that pass before something that never changes is scenery; and a count for that."""
+RECURS = 0.45
+"""A level that a pixel shows in this share of the looks is its own, be it scenery; what no level reaches is parts."""
+ALIKE = 14
+"""Levels nearer than this are the same."""
+CARRIED = 0.5
+"""In rows whose changes the belt's motion explains that well, what does not recur is parts; elsewhere it is scenery."""
 SPREAD_OF_QUANTILE = 2.6
 """The standard deviation over the 30 % quantile of the deviation, for a normal spread."""
 
@@ -39,7 +45,8 @@ class EmptyBelt:
     Looks are `(across, along)` gray or `(across, along, 3)` Y, Cr, Cb.
     """
 
-    def __init__(self, looks: list[Image]) -> None:
+    def __init__(self, looks: list[Image], carried: Float) -> None:
+        """`carried`: for each row, how well the belt's motion explains what changed there, up to 1."""
         stack = np.stack(looks)
         if stack.ndim == 3:
             stack = stack[..., None]
@@ -47,11 +54,13 @@ class EmptyBelt:
         self._empty: list[Float] = []
         self._spread: list[Float] = []
         aligned = _aligned(stack)
+        moving = carried[:, None] > CARRIED
         for channel in channels:
             levels = np.ascontiguousarray(aligned[..., channel])
-            empty = _most_frequent(levels)
+            empty, sure = _most_frequent(levels)
+            empty, crowded = _bridged(empty, sure, moving)
             self._empty.append(empty)
-            self._spread.append(_spread(levels, empty, QUIET[channel]))
+            self._spread.append(_spread(levels, empty, crowded, QUIET[channel]))
         self._seen: dict[int, Image] = {}
         self._free: NDArray[np.uint8] = np.ones(stack.shape[1:3], dtype=np.uint8)
         self._turn = 0
@@ -158,18 +167,39 @@ def _aligned(stack: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return out
 
 
-def _spread(levels: NDArray[np.uint8], empty: Float, least: float) -> Float:
+def _bridged(empty: Float, sure: NDArray[np.bool_], moving: NDArray[np.bool_]) -> tuple[Float, NDArray[np.bool_]]:
+    """Where parts pass so densely that no level recurs, what lies on both sides across the belt; and where that was.
+
+    Only where both sides are alike and the row goes with the belt: the rest is scenery that shakes.
+    """
+    rows, along = empty.shape
+    ground = cv2.morphologyEx(sure.astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8)) > 0
+    index = np.broadcast_to(np.arange(rows)[:, None], empty.shape)
+    above = np.maximum.accumulate(np.where(ground, index, -1), axis=0)
+    below = np.minimum.accumulate(np.where(ground, index, rows)[::-1], axis=0)[::-1]
+    within = ~ground & moving & (above >= 0) & (below < rows)
+    columns = np.arange(along)[None, :]
+    first, last = empty[np.maximum(above, 0), columns], empty[np.minimum(below, rows - 1), columns]
+    crowded = within & (np.abs(first - last) < ALIKE)
+    share = (index - above) / np.maximum(below - above, 1)
+    return np.asarray(np.where(crowded, first + (last - first) * share, empty), dtype=np.float32), crowded
+
+
+def _spread(levels: NDArray[np.uint8], empty: Float, crowded: NDArray[np.bool_], least: float) -> Float:
     away = np.abs(levels.astype(np.float32) - empty)
     spread = np.quantile(away, 0.3, axis=0).astype(np.float32) * SPREAD_OF_QUANTILE
+    if crowded.any() and not crowded.all():
+        spread = np.where(crowded, np.minimum(spread, np.median(spread[~crowded])), spread)
     row = np.median(spread, axis=1, keepdims=True)
     pooled = np.maximum(cv2.blur(spread, (9, 5)), 0.7 * row)
     return np.asarray(np.maximum(pooled, least), dtype=np.float32)
 
 
-def _most_frequent(stack: NDArray[np.uint8]) -> Float:
-    """For each pixel the level that recurs; where two do, the one that is common on the belt around it.
+def _most_frequent(stack: NDArray[np.uint8]) -> tuple[Float, NDArray[np.bool_]]:
+    """For each pixel the level that recurs, and whether it does so often that it can be relied on.
 
-    A lane crowded with parts of one colour shows the part more often than the belt; the picture as a whole does not.
+    Where two levels recur, the one that is common on the belt around it is taken. A lane crowded with parts shows them
+    more often than the belt; the picture as a whole does not.
     """
     shape = stack.shape[1:]
     first, second = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=np.float32)
@@ -180,16 +210,18 @@ def _most_frequent(stack: NDArray[np.uint8]) -> Float:
         if not count.any():
             continue
         mean = (stack * inside).sum(axis=0, dtype=np.float32) / np.maximum(count, 1)
-        same = np.abs(mean - first) < 14
+        same = np.abs(mean - first) < ALIKE
         best = count > most
         moved = best & ~same
         second[moved], next_most[moved] = first[moved], most[moved]
         first[best], most[best] = mean[best], count[best]
         runner = ~best & ~same & (count > next_most)
         second[runner], next_most[runner] = mean[runner], count[runner]
+    common = _common(stack)
     rival = next_most > 0.12 * len(stack)
-    swap = rival & (np.abs(second - _common(stack)) < np.abs(first - _common(stack)))
-    return np.asarray(np.where(swap, second, first), dtype=np.float32)
+    swap = rival & (np.abs(second - common) < np.abs(first - common))
+    found, share = np.where(swap, second, first), np.where(swap, next_most, most) / len(stack)
+    return np.asarray(found, dtype=np.float32), share > RECURS
 
 
 def _common(stack: NDArray[np.uint8]) -> Float:

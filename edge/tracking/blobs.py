@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -10,6 +10,8 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from edge.tracking.pattern import Pattern
 
 Mask = NDArray[np.uint8]
 Evidence = NDArray[np.float32]
@@ -51,19 +53,13 @@ class Blob:
     thickness: float
     """Diameter of the largest circle inside it."""
     shape: Mask
+    several: bool = False
+    """Whether it may be several parts; nobody knows while the usual size is unknown."""
 
     def moved(self, along: int) -> Blob:
         """The same shape farther along."""
-        return Blob(
-            left=self.left + along,
-            top=self.top,
-            right=self.right + along,
-            bottom=self.bottom,
-            center=(self.center[0] + along, self.center[1]),
-            area=self.area,
-            thickness=self.thickness,
-            shape=self.shape,
-        )
+        center = self.center[0] + along, self.center[1]
+        return replace(self, left=self.left + along, right=self.right + along, center=center)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +72,8 @@ class Usual:
     """Whether they were all about equally large."""
     settled: bool = False
     """Whether enough parts were seen to rely on it for cutting."""
+    pattern: Pattern | None = None
+    """Their common shape, when they have one."""
     smallest: float = 4.0
     """What is shorter than this on its longer side is no part."""
 
@@ -117,6 +115,9 @@ def split(group: Group, evidence: Evidence, usual: Usual) -> list[Blob]:
     window = evidence[top:bottom, left:right]
     here = cv2.bitwise_and(window, window, mask=filled(group))
     hole = usual.area if usual.settled else HOLE * evidence.size
+    if top == 0 or bottom == evidence.shape[0]:
+        # An arm reaches in from a side; it must not be cut into parts because it is as large as some.
+        usual = replace(usual, uniform=False, pattern=None)
     found: list[Blob] = []
     for _ in range(3):
         level = cv2.minMaxLoc(here)[1]
@@ -175,6 +176,9 @@ def _cut(shape: Mask, left: int, top: int, usual: Usual) -> list[Blob]:
     if usual.settled:
         if whole[0].area < LUMP * usual.area:
             return whole
+        pieces = [_measured(each, left, top) for each in (usual.pattern.cut(shape) if usual.pattern else ())]
+        if _are_parts(pieces, usual, 0.0):
+            return pieces
         pieces = _at_necks(padded, depth, NECK, left, top)
         if _are_parts(pieces, usual, 0.4 * usual.area):
             return [part for each in pieces for part in _cut(each.shape, each.left, each.top, usual)]
@@ -188,7 +192,10 @@ def _cut(shape: Mask, left: int, top: int, usual: Usual) -> list[Blob]:
     pieces = _at_necks(padded, depth, NECK, left, top)
     areas = sorted(each.area for each in pieces)[1:]
     alike = len(areas) >= 2 and areas[-1] < ALIKE * areas[0]
-    return pieces if alike and _are_parts(pieces[1:], usual, 0.0) else whole
+    if alike and _are_parts(pieces[1:], usual, 0.0):
+        return pieces
+    several = len(pieces) == 2 and max(each.area for each in pieces) < ALIKE * min(each.area for each in pieces)
+    return [replace(whole[0], several=several)]
 
 
 def _at_valleys(shape: Mask, left: int, top: int, count: int) -> list[Blob]:
@@ -206,9 +213,13 @@ def _at_valleys(shape: Mask, left: int, top: int, count: int) -> list[Blob]:
         window = np.s_[:, begin:end] if along else np.s_[begin:end, :]
         piece[window] = shape[window]
         if piece.any():
-            depth = cv2.distanceTransform(cv2.copyMakeBorder(piece, 1, 1, 1, 1, cv2.BORDER_CONSTANT), cv2.DIST_L2, 3)
-            pieces.append(_blob(piece, left, top, 2 * float(depth.max())))
+            pieces.append(_measured(piece, left, top))
     return pieces
+
+
+def _measured(piece: Mask, left: int, top: int) -> Blob:
+    depth = cv2.distanceTransform(cv2.copyMakeBorder(piece, 1, 1, 1, 1, cv2.BORDER_CONSTANT), cv2.DIST_L2, 3)
+    return _blob(piece, left, top, 2 * float(depth.max()))
 
 
 def _at_necks(padded: Mask, depth: Evidence, neck: float, left: int, top: int) -> list[Blob]:

@@ -16,10 +16,11 @@ from edge.domain import Box, Image, Part, View
 from edge.tracking import motion
 from edge.tracking.background import EmptyBelt
 from edge.tracking.blobs import LITTLE, Blob, Usual
+from edge.tracking.pattern import Pattern, pattern_of
 from edge.tracking.sight import Sight
 from edge.tracking.sightings import FEWEST_LOOKS, Sighting, Sightings
 from edge.tracking.unrolled import Unrolled
-from edge.tracking.views import best_views
+from edge.tracking.views import best_views, portrait_of, resembles
 
 COARSE = 2
 """The unrolled belt is kept this much coarser than the small picture."""
@@ -29,14 +30,23 @@ STEP, WAIT = 2, 4
 """The unrolled belt is searched again after it moved by so many pixels, or after so many looks."""
 DOUBTED = 0.9
 """So large a share of unexplained looks, over about a hundred, means that the belt was learned wrongly."""
-Size = tuple[int, float]
-"""Area and thickness of a part, in pixels of the unrolled belt."""
 UNIFORM = 1.4
 """Parts are equal when their areas differ by less than this factor."""
-HUGE, HUGE_IN_A_ROW = 3.0, 6
-"""So many times the usual part is several parts or a part under something; so many of them are a new product."""
+HUGE, LARGE, IN_A_ROW = 3.0, 1.7, 3
+"""So many times the usual part is several parts or a part under something; less where all parts are alike. So many of
+them that are alike are the product, and what was there before was none."""
+ANEW = 8
+"""After so many parts the common shape is worked out anew."""
+QUARTER = 0.25
+"""The usual area is that at which smaller parts make up this share of all area: neither crumbs nor heaps decide."""
+LIKE, CUT_OFF = 0.6, 0.9
+"""Where parts have a common shape, what came from nowhere must be as much like it; and what reaches the picture's edge
+and is smaller than this share of a part is cut off there."""
 TOO_LARGE = "much larger than the usual part: several parts, or something lies on it"
+SEVERAL = "it may be several parts: how large one is was not known yet"
 VANISHED = "the part vanished before the gate"
+COVERED = "no picture near the gate shows the part: something lies over it"
+CUT = "the part reaches beyond the picture"
 SLIPPED = "the part was hidden when it passed the gate"
 UNSEEN = "no picture shows the whole part"
 
@@ -54,10 +64,10 @@ class Lane:
     """Follows one lane whose direction is known; parts come out with number 0."""
 
     def __init__(
-        self, config: Tracking, sight: Sight, empty: EmptyBelt, speed: float, sizes: Sequence[Size] = ()
+        self, config: Tracking, sight: Sight, empty: EmptyBelt, speed: float, before: Sequence[Blob] = ()
     ) -> None:
-        """`speed` in small pixels per second; `sizes` of parts that were seen before."""
-        self._config, self._sight, self._empty = config, sight, empty
+        """`speed` in small pixels per second; `before`: single parts that were seen before."""
+        self._config, self.sight, self._empty = config, sight, empty
         along, across = sight.size
         self._unrolled = Unrolled(along // COARSE, across // COARSE)
         self._sightings = Sightings(self._unrolled)
@@ -65,12 +75,15 @@ class Lane:
         self._gate = sight.along(config.gate) / COARSE
         self._pictures: deque[tuple[float, float, Image]] = deque(maxlen=VIEW_LOOKS)
         self._path: deque[tuple[float, float]] = deque(maxlen=PATH_LOOKS)
+        self._left: list[slice] = []
         self._searched_at = 0
         self._waited = 0
-        self._settled = self._huge = 0
-        self._sizes: deque[Size] = deque(sizes, maxlen=25)
+        self._settled = 0
+        self._pattern: Pattern | None = None
+        self._larger: deque[Blob] = deque(maxlen=IN_A_ROW)
+        self._singles: deque[Blob] = deque(before, maxlen=25)
         self._smallest = max(4.0, config.part_min_px / (sight.factor * COARSE))
-        self._known_usual = self._usual_of(self._sizes)
+        self._known_usual = self._usual_of(self._singles)
 
     @property
     def coming(self) -> int:
@@ -83,13 +96,28 @@ class Lane:
         return self._pace.doubt > DOUBTED
 
     @property
-    def common_sizes(self) -> list[Size]:
-        """Sizes of parts that are clearly single ones, if most were: those handed out, and those on their way."""
+    def is_explained(self) -> bool:
+        """Whether the belt's motion explained most looks in which much changed."""
+        return self._pace.explained >= self._pace.unexplained
+
+    @property
+    def is_contradicted(self) -> bool:
+        """Whether something keeps moving in another way than this belt."""
+        return self._pace.is_contradicted
+
+    def leave(self, rows: tuple[int, int]) -> None:
+        """Look no more at these rows: they belong to another lane."""
+        self._left.append(slice(*rows))
+
+    @property
+    def singles(self) -> list[Blob]:
+        """Parts that are clearly single ones, if most were: of those handed out, and those on their way."""
         coming = [each.blob for each in self._sightings.current if self._is_coming(each)]
-        sizes = sorted([*self._sizes, *((blob.area, blob.thickness) for blob in coming)])
-        single = [size for size in sizes if size[0] < UNIFORM * sizes[len(sizes) // 4][0]]
-        single = [size for size in single if UNIFORM * size[0] > sizes[len(sizes) // 4][0]]
-        return single if len(single) >= 3 and 2 * len(single) >= len(sizes) else []
+        blobs = sorted([*self._singles, *coming], key=lambda blob: blob.area)
+        low = _weighed(blobs, QUARTER)
+        single = [blob for blob in blobs if blob.area < UNIFORM * low < UNIFORM * UNIFORM * blob.area]
+        mostly = 2 * sum(blob.area for blob in single) >= sum(blob.area for blob in blobs)
+        return single if len(single) >= 2 and mostly else []
 
     @property
     def outlines(self) -> tuple[Box, ...]:
@@ -99,16 +127,18 @@ class Lane:
     @property
     def speed_px_s(self) -> float:
         """The usual speed, in pixels of the full picture."""
-        return self._pace.usual * self._sight.factor
+        return self._pace.usual * self.sight.factor
 
     @property
     def travelled_px(self) -> float:
         """How far the belt has come since the first look, in pixels of the full picture."""
-        return self._unrolled.position * COARSE * self._sight.factor
+        return self._unrolled.position * COARSE * self.sight.factor
 
     def update(self, moment: Moment) -> list[Part]:
         """Take one look; give the parts that are settled by it."""
         evidence, planes = self._empty.evidence(moment.look, self._unrolled.evidence)
+        for rows in self._left:
+            evidence[rows] = 0
         profile = motion.profiles(planes) - self._empty.profile
         passed_s = moment.at_s - self._path[-1][0] if self._path else 0.0
         self._unrolled.move(self._pace.step(profile, passed_s) / COARSE)
@@ -120,6 +150,14 @@ class Lane:
         self._empty.learn(self._busy, self._unrolled.position * COARSE)
         return self._search() if self._is_due() else []
 
+    def finish(self) -> list[Part]:
+        """No look comes any more: what has crossed the gate and was not settled yet."""
+        parts = self._search()
+        late = [each for each in self._sightings.current if each.travels and self._is_past(each)]
+        for each in late:
+            self._sightings.drop(each)
+        return parts + [self._handed_out(each) for each in late if self._is_known(each)]
+
     def _is_due(self) -> bool:
         self._waited += 1
         if abs(self._unrolled.whole - self._searched_at) < STEP and self._waited < WAIT:
@@ -129,39 +167,68 @@ class Lane:
 
     def _search(self) -> list[Part]:
         gone = self._sightings.look(self._usual())
-        parts = [self._part(each.blob, (), VANISHED) for each in gone if self._is_coming(each)]
+        parts = [self._part(each.blob, (), VANISHED) for each in gone if self._is_coming(each) and self._is_known(each)]
         for each in sorted(self._sightings.current, key=lambda each: -each.blob.center[0]):
             if each.stuck:
                 self._sightings.drop(each)
             elif self._has_crossed(each):
                 self._unrolled.claim(each.blob)
                 self._sightings.drop(each)
-                views = self._views(each.blob)
-                reason = self._sized(each.blob) or ("" if views else UNSEEN)
-                parts.append(self._part(each.blob, views, reason))
+                if not self._is_known(each) and not self._is_usual(each.blob):
+                    continue
+                parts.append(self._handed_out(each))
             elif self._has_slipped_by(each):
                 self._unrolled.claim(each.blob)
                 self._sightings.drop(each)
-                parts.append(self._part(each.blob, self._views(each.blob), SLIPPED))
+                parts.append(self._part(each.blob, self._views(each), SLIPPED))
+            elif each.firm and each.portrait is None and self._pictures:
+                _, position, image = self._pictures[-1]
+                each.portrait = portrait_of(image, self._box(each.blob, position))
+                each.portrayed = each.blob
         return parts
 
+    def _handed_out(self, each: Sighting) -> Part:
+        views = self._views(each)
+        unseen = UNSEEN if each.portrait is None else COVERED
+        reason = self._sized(each.blob) or (CUT if self._is_cut_off(each.blob) else "") or ("" if views else unseen)
+        return self._part(each.blob, views, reason)
+
     def _has_crossed(self, each: Sighting) -> bool:
-        place = each.blob.center[0] + self._unrolled.position
         entirely = each.blob.left + self._unrolled.whole >= 1
         sure = each.travels and each.looks >= FEWEST_LOOKS and not each.unseen
-        return sure and entirely and each.first_place < self._gate <= place
+        return sure and entirely and self._is_past(each)
+
+    def _is_past(self, each: Sighting) -> bool:
+        return each.first_place < self._gate <= each.blob.center[0] + self._unrolled.position
 
     def _has_slipped_by(self, each: Sighting) -> bool:
         """A whole part beyond the gate that nobody saw coming: it was hidden, or laid there."""
         if each.first_place < self._gate or not each.travels or each.looks < 2 * FEWEST_LOOKS:
             return False
-        usual, blob = self._usual(), each.blob
-        if not usual.settled:
+        blob = each.blob
+        known = self._is_known(each) if self._usual().settled else each.firm
+        if not known or not self._is_usual(blob):
             return False
-        alike = blob.area > 0.5 * usual.area and blob.thickness > 0.6 * usual.thickness
-        goal = self._gate - blob.center[0]
-        watched = self._path[0][1] < goal
-        return alike and watched and not each.unseen and self._unrolled.claimed_share(blob) < 0.1
+        watched = self._path[0][1] < self._gate - blob.center[0]
+        return watched and not each.unseen and self._unrolled.claimed_share(blob) < 0.1
+
+    def _is_cut_off(self, blob: Blob) -> bool:
+        """Whether it reaches beyond the picture at a side of the belt, or has an arm there."""
+        top, bottom = self.sight.reaches(blob.top * COARSE, blob.bottom * COARSE, COARSE)
+        contact = max(np.count_nonzero(blob.shape[0]) * top, np.count_nonzero(blob.shape[-1]) * bottom)
+        usual = self._usual()
+        return contact > 0.5 * blob.thickness and usual.settled and blob.area < CUT_OFF * usual.area
+
+    def _is_known(self, each: Sighting) -> bool:
+        """Whether it came with the belt, or was seen long and wholly: what reaches in from the side is neither."""
+        return each.entered or each.firm
+
+    def _is_usual(self, blob: Blob) -> bool:
+        """Whether it is no less than a part, as far as is known what parts are like, and looks like one."""
+        usual = self._usual()
+        if usual.pattern is not None and usual.pattern.likeness(blob.shape) < LIKE:
+            return False
+        return blob.area > 0.5 * usual.area and blob.thickness > 0.6 * usual.thickness
 
     def _is_coming(self, each: Sighting) -> bool:
         place = each.blob.center[0] + self._unrolled.position
@@ -170,35 +237,47 @@ class Lane:
 
     def _usual(self) -> Usual:
         """What the parts handed out were like, and before there are any, those on the way."""
-        if self._sizes:
+        if self._singles:
             return self._known_usual
-        return self._usual_of(
-            [(each.blob.area, each.blob.thickness) for each in self._sightings.current if each.travels]
-        )
+        return self._usual_of([each.blob for each in self._sightings.current if each.travels])
 
     def _sized(self, blob: Blob) -> str:
-        """Learn what parts are like; a reason when this one is far too large, unless that has become usual."""
+        """Learn what parts are like; a reason when this one is too large for one, unless that has become usual."""
         usual = self._usual()
-        if usual.settled and blob.area > HUGE * usual.area:
-            self._huge += 1
-            if self._huge < HUGE_IN_A_ROW:
+        if blob.several:
+            return SEVERAL
+        most = LARGE if usual.uniform else HUGE
+        if usual.settled and blob.area > most * usual.area:
+            self._larger.append(blob)
+            if len(self._larger) < IN_A_ROW or not _are_alike([each.area for each in self._larger]):
                 return TOO_LARGE
-            self._sizes.clear()
-        self._huge = 0
-        self._sizes.append((blob.area, blob.thickness))
-        self._known_usual = self._usual_of(self._sizes)
+            self._singles.clear()
+            self._singles.extend(self._larger)
+            self._larger.clear()
+        else:
+            self._singles.append(blob)
+        self._known_usual = self._usual_of(self._singles)
         return ""
 
-    def _usual_of(self, sizes: Sequence[Size]) -> Usual:
-        if not sizes:
+    def _usual_of(self, blobs: Sequence[Blob]) -> Usual:
+        if not blobs:
             return Usual(smallest=self._smallest)
+        count = len(self._singles)
+        alike = count >= 3 and _are_alike([blob.area for blob in blobs])
         return Usual(
-            area=median(area for area, _ in sizes),
-            thickness=median(thickness for _, thickness in sizes),
-            uniform=len(self._sizes) >= 6 and _are_alike([area for area, _ in sizes]),
-            settled=len(self._sizes) >= 3,
+            area=_weighed(blobs, QUARTER),
+            thickness=median(blob.thickness for blob in blobs),
+            uniform=count >= 6 and alike,
+            settled=count >= 3,
+            pattern=self._pattern_of(blobs) if alike else None,
             smallest=self._smallest,
         )
+
+    def _pattern_of(self, blobs: Sequence[Blob]) -> Pattern | None:
+        """Their common shape, worked out anew only now and then once it is well known."""
+        if self._pattern is None or len(blobs) < ANEW or self._settled % ANEW == 0:
+            self._pattern = pattern_of([blob.shape for blob in blobs])
+        return self._pattern
 
     def _busy(self) -> NDArray[np.uint8]:
         """Not 0 on and right beside everything that may be a part, in pixels of the look."""
@@ -211,7 +290,7 @@ class Lane:
         return self._large(np.asarray(busy, np.uint8))
 
     def _large(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        return np.asarray(cv2.resize(mask, self._sight.size, interpolation=cv2.INTER_NEAREST), np.uint8)
+        return np.asarray(cv2.resize(mask, self.sight.size, interpolation=cv2.INTER_NEAREST), np.uint8)
 
     def _part(self, blob: Blob, views: tuple[View, ...], reason: str) -> Part:
         self._settled += 1
@@ -221,8 +300,8 @@ class Lane:
             at_s=at_s,
             views=views,
             reason=reason,
-            speed_px_s=speed * COARSE * self._sight.factor,
-            ahead_px=max(0.0, self._gate - blob.center[0] - self._unrolled.position) * COARSE * self._sight.factor,
+            speed_px_s=speed * COARSE * self.sight.factor,
+            ahead_px=max(0.0, self._gate - blob.center[0] - self._unrolled.position) * COARSE * self.sight.factor,
             center_px=self._box(blob).center_px,
         )
 
@@ -238,15 +317,31 @@ class Lane:
                 return before_s + (goal - before) / (after - before) * (after_s - before_s), speed
         return path[-1][0], self._pace.usual / COARSE
 
-    def _views(self, blob: Blob) -> tuple[View, ...]:
-        looks = [(at_s, image, self._box(blob, position)) for at_s, position, image in self._pictures]
+    def _views(self, each: Sighting) -> tuple[View, ...]:
+        looks = [
+            (at_s, image, self._box(each.blob, position))
+            for at_s, position, image in self._pictures
+            if each.portrait is None
+            or each.portrayed is None
+            or resembles(image, self._box(each.portrayed, position), each.portrait)
+        ]
         return best_views(looks, self._config.views, self._config.margin)
 
     def _box(self, blob: Blob, position: float | None = None) -> Box:
         """Where a blob is in the full picture when the belt is at `position` (default: now)."""
         moved = self._unrolled.position if position is None else position
         left, right = (blob.left + moved) * COARSE, (blob.right + moved) * COARSE
-        return self._sight.box(left, blob.top * COARSE, right, blob.bottom * COARSE)
+        return self.sight.box(left, blob.top * COARSE, right, blob.bottom * COARSE)
+
+
+def _weighed(blobs: Sequence[Blob], share: float) -> float:
+    """The area at which blobs no larger make up this share of all area: crumbs are many, but weigh little."""
+    total, sums = sum(blob.area for blob in blobs), 0
+    for area in sorted(blob.area for blob in blobs):
+        sums += area
+        if sums >= share * total:
+            return area
+    return 0.0
 
 
 def _are_alike(areas: Sequence[int]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -29,6 +30,8 @@ FEW_CHANGES = 40
 """With fewer changed places than this it is asked whether the belt may stand still."""
 KEY_PX = 4.0
 """A look is compared with the one before which the belt has not moved farther than about this."""
+CONTRADICTED = 0.35
+"""A band whose word is worth less is asked whether it goes the other way."""
 SLOWEST = 0.3
 """Speeds below this, in small pixels per frame, are not told from standing still while learning."""
 
@@ -56,8 +59,8 @@ class Learned:
     """How well shifting explains the changes: about 0 for chance, towards 1 for a clean belt."""
     margin: float
     """How much better than the best speed of the other sign."""
-    ways: NDArray[np.int8]
-    """For each band 1 where it goes with `speed`, -1 where it clearly goes the other way, 0 where nobody knows."""
+    against: float
+    """The speed of bands that clearly go the other way, signed; 0 where there are none."""
 
 
 class Listener:
@@ -113,7 +116,68 @@ class Listener:
         return _best(total, weight, np.asarray(speeds, dtype=np.float64))
 
 
-STILL = Learned(speed=0.0, score=0.0, margin=0.0, ways=np.zeros(BANDS, dtype=np.int8))
+PAIRS, FAR_ENOUGH_PX = 24, 4.0
+"""So many pairs of looks, between which the belt moved at least so far, tell which rows go with it."""
+CLEAR = 12.0
+"""A pixel has changed clearly when it changed by more grey levels than this."""
+
+
+def carried(looks: Sequence[Image], times: Sequence[float], speed: float) -> NDArray[np.float32]:
+    """For each row of `(across, along)` looks how well `speed` (small pixels per second) explains what changed there.
+
+    1: entirely. 0 or less: no better than standing still, as where nothing moves, or where scenery shakes.
+    """
+    changed, wrong = np.zeros(looks[0].shape[0]), np.zeros(looks[0].shape[0])
+    for first, second, shift in _pairs(times, speed, looks[0].shape[1]):
+        before, after = looks[first].astype(np.float32), looks[second].astype(np.float32)
+        here, there = (after[:, shift:], before[:, :-shift]) if shift > 0 else (after[:, :shift], before[:, -shift:])
+        was = before[:, shift:] if shift > 0 else before[:, :shift]
+        still = np.abs(here - was)
+        clear = still > CLEAR
+        changed += (still * clear).sum(axis=1)
+        wrong += (np.minimum(np.abs(here - there), 2 * still) * clear).sum(axis=1)
+    return np.asarray((changed - wrong) / np.maximum(changed, looks[0].shape[1] / 8), dtype=np.float32)
+
+
+def _pairs(times: Sequence[float], speed: float, along: int) -> list[tuple[int, int, int]]:
+    """Looks `(before, after, shift)` between which the belt moved some pixels, but not out of the picture."""
+    found = []
+    second = 0
+    for first in range(len(times)):
+        second = max(second, first + 1)
+        while second < len(times) and abs(speed) * (times[second] - times[first]) < FAR_ENOUGH_PX:
+            second += 1
+        if second < len(times):
+            shift = round(speed * (times[second] - times[first]))
+            if 0 < abs(shift) < 0.8 * along:
+                found.append((first, second, shift))
+    return found[:: max(1, len(found) // PAIRS)]
+
+
+SWITCH = 6.0
+"""Rows that must clearly go the other way before a stretch of them is believed to."""
+
+
+def stretches(ahead: NDArray[np.float32]) -> list[tuple[int, int, bool]]:
+    """Cut the rows where those that go with the belt (above 0) meet those that go the other way (below 0).
+
+    `(first, last + 1, whether they go the other way)`; the cheapest way through the rows, where a switch costs.
+    """
+    cost = np.zeros(2)
+    came: list[NDArray[np.intp]] = []
+    for each in ahead:
+        other = cost[::-1] + SWITCH
+        came.append(np.where(other < cost, [1, 0], [0, 1]))
+        cost = np.minimum(cost, other) + np.array([-each, each])
+    ways = [int(np.argmin(cost))]
+    for before in reversed(came[1:]):
+        ways.append(int(before[ways[-1]]))
+    ways.reverse()
+    edges = [0, *(row for row in range(1, len(ways)) if ways[row] != ways[row - 1]), len(ways)]
+    return [(first, last, ways[first] == 1) for first, last in pairwise(edges)]
+
+
+STILL = Learned(speed=0.0, score=0.0, margin=0.0, against=0.0)
 
 
 def _fft_size(profile: Profiles) -> int:
@@ -122,24 +186,25 @@ def _fft_size(profile: Profiles) -> int:
 
 def _best(total: Floats, weight: Floats, speeds: Floats) -> Learned:
     total[:, np.abs(speeds) < SLOWEST] = 0
-    together = total.sum(axis=0) / weight.sum()
-    best = int(np.argmax(together))
-    against = np.sign(speeds) == -np.sign(speeds[best])
+    best = int(np.argmax(total.sum(axis=0)))
+    back = np.sign(speeds) == -np.sign(speeds[best])
+    contrary = _contrary(total, weight, best, back)
+    # Bands that clearly go the other way do not speak against those that go this way.
+    together = total[~contrary].sum(axis=0) / weight[~contrary].sum()
+    other = total[contrary].sum(axis=0) * back
     return Learned(
         speed=float(speeds[best]),
         score=float(together[best]),
-        margin=float(together[best] - max(0.0, together[against].max())),
-        ways=_ways(total, weight, best, against),
+        margin=float(together[best] - max(0.0, together[back].max())),
+        against=float(speeds[int(np.argmax(other))]) if contrary.any() else 0.0,
     )
 
 
-def _ways(total: Floats, weight: Floats, best: int, against: NDArray[np.bool_]) -> NDArray[np.int8]:
-    # A lane that runs the other way need not run as fast.
+def _contrary(total: Floats, weight: Floats, best: int, back: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The bands that clearly go the other way; they need not go as fast."""
     own = total[:, best] / np.maximum(weight, 1e-9)
-    other = total[:, against].max(axis=1) / np.maximum(weight, 1e-9)
-    heard = weight > 0.02 * weight.sum()
-    with_it, without = heard & (own > other + 0.1), heard & (other > own + 0.2) & (other > 0.3)
-    return np.asarray(with_it.astype(np.int8) - without.astype(np.int8), dtype=np.int8)
+    other = total[:, back].max(axis=1) / np.maximum(weight, 1e-9)
+    return np.asarray((weight > 0.02 * weight.sum()) & (other > own + 0.2) & (other > 0.3))
 
 
 def _changed(change: Profiles) -> Profiles:
@@ -160,6 +225,8 @@ class Pace:
         self._key: Profiles | None = None
         self._since_key = 0.0
         self._trust: Profiles = np.ones((1, 1), dtype=np.float32)
+        self.explained = self.unexplained = 0
+        """Looks in which much changed, and a shift explains it or none does."""
         self.doubt = 0.0
         """Running share of looks in which much changed that no shift explains."""
 
@@ -215,8 +282,10 @@ class Pace:
         still = (difference[:, columns] * weights).sum(axis=1)
         if not costs[best] <= 0.6 * still.sum() / max(1e-6, total):
             self.doubt += 0.02 * (1 - self.doubt)
+            self.unexplained += 1
             return None
         self.doubt -= 0.02 * self.doubt
+        self.explained += 1
         self._learn_trust(by_band[:, best], still)
         return float(shifts[best]) + _vertex(costs, shifts, best)
 
@@ -225,6 +294,11 @@ class Pace:
         spoke = still > 2 * NOTICED
         explained = np.minimum(1, np.maximum(0.05, 1 - wrong[spoke] / still[spoke]))
         self._trust[spoke, 0] += 0.05 * (explained - self._trust[spoke, 0])
+
+    @property
+    def is_contradicted(self) -> bool:
+        """Whether a band keeps changing in a way that this motion does not explain."""
+        return bool(self._trust.min() < CONTRADICTED)
 
     def _foreseen(self, key: Profiles, passed_s: float) -> int:
         """How many places would have changed had the belt gone on."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -11,6 +11,9 @@ from edge.domain import Box, Image
 
 LONG_SIDE_PX = 320
 """Frames are reduced by a whole factor to about this; finer costs more and counts no better."""
+
+
+OPPOSITE = {"right": "left", "left": "right", "down": "up", "up": "down"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +47,27 @@ class Sight:
         plain = cv2.cvtColor(small, cv2.COLOR_BGR2YCrCb) if small.ndim == 3 else small
         return np.ascontiguousarray(plain, dtype=np.uint8)
 
+    def strip(self, first: int, last: int, is_against: bool) -> Sight:
+        """Only these rows of the look; as one sees them who travels the other way, if `is_against`."""
+        begin, size = first * self.factor, (last - first) * self.factor
+        direction = OPPOSITE[self.direction] if is_against else self.direction
+        if self.direction in ("right", "left"):
+            return replace(self, top_px=self.top_px + begin, height_px=size, direction=direction)
+        return replace(self, left_px=self.left_px + begin, width_px=size, direction=direction)
+
     def along(self, share: float) -> float:
         """Where a line at `share` of the full picture along the travel axis lies, in small pixels of travel."""
         horizontal = self.direction in ("right", "left")
         begin, length = (self.left_px, self.width_px) if horizontal else (self.top_px, self.height_px)
         position = (share * self.picture_px[0 if horizontal else 1] - begin) / self.factor
         return position if self.direction in ("right", "down") else length // self.factor - position
+
+    def reaches(self, top: float, bottom: float, spare: float) -> tuple[bool, bool]:
+        """Whether these rows, in small turned pixels, reach the picture's own edges beside the belt."""
+        upright = self.direction in ("down", "up")
+        begin, length = (self.left_px, self.picture_px[0]) if upright else (self.top_px, self.picture_px[1])
+        low, high = begin + top * self.factor, begin + bottom * self.factor
+        return low <= 0, high >= length - spare * self.factor
 
     def box(self, left: float, top: float, right: float, bottom: float) -> Box:
         """A box in small turned pixels as a box in the full-size picture."""

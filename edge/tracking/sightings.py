@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from edge.tracking.blobs import CRUMB, Blob, Group, Usual, groups, split
+from edge.domain import Image
+from edge.tracking.blobs import CRUMB, LUMP, Blob, Group, Usual, groups, split
 from edge.tracking.unrolled import Unrolled
 
 PROVEN = 6.0
 """So many pixels must the belt have moved under a patch before it can be told from the scenery."""
+ENTRY = 3
+"""So near to where the belt comes in has a part just come in."""
+SLIPS, STANDS = 0.4, 0.7
+"""A part stays on its spot of the belt but for this share of the way; what slides by more than that share does not lie
+on it."""
 STUCK = 0.35
 """A patch that stood still while the belt moved by this share of the picture is scenery."""
 FEWEST_LOOKS = 3
@@ -21,6 +27,12 @@ SCRAP = 0.7
 """So much of the smallest part may a patch show beside what was handed out, and is still not worth cutting."""
 PATIENCE = 6
 """Looks for which a part may be out of sight before it counts as gone."""
+
+
+FIRM = 5
+"""A part that was seen so often, entirely in the picture, is there: what looks different now lies over it."""
+STEADY = 3
+"""Edges that move by no more than so many pixels stay where they are."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -36,9 +48,32 @@ class Sighting:
     """Belt coordinate of its front edge then (of its back edge when the front was out of the picture)."""
     by_front: bool
     looks: int = 1
+    whole_looks: int = 0
+    """In so many of them it was entirely in the picture."""
     unseen: int = 0
+    entered: bool = False
+    """Whether it was there from the beginning or came in where the belt comes in."""
+    portrait: Image | None = None
+    """What it looked like when it was known to be a part."""
+    portrayed: Blob | None = None
+    """Its outline then."""
     travels: bool = False
     stuck: bool = False
+    change: Change | None = None
+    """Something else seems to be here since then; not believed before it is known to lie on the belt."""
+
+    @property
+    def firm(self) -> bool:
+        """Whether it was looked at so often that one look cannot unmake it."""
+        return self.travels and self.whole_looks >= FIRM
+
+
+@dataclass(slots=True, kw_only=True)
+class Change:
+    """What was found in the place of a firm sighting: where its edges were, and where the belt was then."""
+
+    edges: tuple[int, int]
+    since: float
 
 
 @dataclass(slots=True, kw_only=True)
@@ -65,10 +100,10 @@ class Sightings:
         old = [each for each in self.current if id(each) not in same]
         used: list[Sighting] = []
         for group in changed:
-            taken = [self._continued(blob, old, used) for blob in self._fresh(group, usual)]
+            taken = [self._continued(blob, usual, old, used) for blob in self._fresh(group, usual)]
             kept.append(_Known(rectangle=group.rectangle, whole=whole, sightings=taken, age=ages.get(id(group), 0)))
         self._known = kept
-        seen = [each for known in kept for each in known.sightings]
+        seen = list({id(each): each for known in kept for each in known.sightings}.values())
         for each in seen:
             self._judge(each)
         found = {id(each) for each in seen}
@@ -118,26 +153,53 @@ class Sightings:
                     return known
         return None
 
-    def _continued(self, blob: Blob, old: list[Sighting], used: list[Sighting]) -> Sighting:
+    def _continued(self, blob: Blob, usual: Usual, old: list[Sighting], used: list[Sighting]) -> Sighting:
         """The sighting that this blob is the next look at, or a new one that inherits from what was there."""
         place = blob.center[0] + self.unrolled.whole
         best = max(old, key=lambda each: _shared(each.blob, blob), default=None)
         if best is None or _shared(best.blob, blob) == 0:
             return self._new(blob, place)
-        alike = abs(best.blob.area - blob.area) < 0.5 * max(best.blob.area, blob.area)
+        firm = best.firm and usual.settled and best.blob.area < LUMP * usual.area
+        alike = abs(best.blob.area - blob.area) < (0.25 if firm else 0.5) * max(best.blob.area, blob.area)
         if alike and not any(each is best for each in used):
             used.append(best)
-            best.blob, best.looks, best.unseen = blob, best.looks + 1, 0
+            best.blob, best.looks, best.unseen, best.change = blob, best.looks + 1, 0, None
+            best.whole_looks += self._is_whole(blob)
+            return best
+        if firm and not self._is_settled(best, blob):
+            used.append(best)
+            best.unseen = 0
             return best
         child = self._new(blob, place)
+        if _shared(best.blob, blob) < 0.5 or best.blob.area < 0.9 * blob.area:
+            return child  # beside it, not a piece of it: nothing is known of this one
         child.first_place, child.looks, child.travels = min(best.first_place, place), best.looks + 1, best.travels
+        child.entered |= best.entered
         return child
+
+    def _is_whole(self, blob: Blob) -> bool:
+        """Whether it lies entirely in the picture but for the way out: an arm always comes from a side."""
+        rows = self.unrolled.evidence.shape[0]
+        return blob.left + self.unrolled.whole >= 1 and blob.top > 0 and blob.bottom < rows
+
+    def _is_settled(self, firm: Sighting, blob: Blob) -> bool:
+        """Whether what was found instead of a firm sighting lies on the belt: a part that grew, or came apart."""
+        edges = blob.left, blob.right
+        if firm.change is None or max(abs(a - b) for a, b in zip(edges, firm.change.edges, strict=True)) > STEADY:
+            firm.change = Change(edges=edges, since=self.unrolled.position)
+        return abs(self.unrolled.position - firm.change.since) > PROVEN
 
     def _new(self, blob: Blob, place: float) -> Sighting:
         by_front = blob.right + self.unrolled.whole < self.unrolled.evidence.shape[1]
         edge = blob.right if by_front else blob.left
+        entered = blob.left + self.unrolled.whole <= ENTRY or self.unrolled.position < ENTRY
         return Sighting(
-            blob=blob, first_place=place, since=self.unrolled.position, front=float(edge), by_front=by_front
+            blob=blob,
+            first_place=place,
+            since=self.unrolled.position,
+            front=float(edge),
+            by_front=by_front,
+            entered=entered,
         )
 
     def _judge(self, each: Sighting) -> None:
@@ -149,10 +211,13 @@ class Sightings:
             return
         edge = each.blob.right if each.by_front else each.blob.left
         slid = (each.front - edge) / travelled
-        if abs(slid) < 0.4:
+        if abs(slid) < SLIPS:
             each.travels = True
-        elif slid > 0.7 and abs(travelled) > STUCK * self.unrolled.evidence.shape[1]:
-            each.travels, each.stuck = False, True
+            if abs(travelled) > 2 * PROVEN:
+                each.since, each.front = self.unrolled.position, float(edge)
+        elif abs(slid) > STANDS:
+            each.travels = False
+            each.stuck = slid < 2 - STANDS and abs(travelled) > STUCK * self.unrolled.evidence.shape[1]
 
     def _missed(self, missing: list[Sighting], seen: list[Sighting]) -> list[Sighting]:
         gone: list[Sighting] = []

@@ -30,18 +30,18 @@ class Unrolled:
         self.claimed: NDArray[np.uint8] = np.zeros((across, along), dtype=np.uint8)
         self.position = 0.0
         self.whole = 0
-        self._fresh = 0
+        self._fresh = along
         self._farthest = 0
         self._claims: deque[Blob] = deque(maxlen=CLAIMS_KEPT)
 
     def move(self, displacement: float) -> None:
-        """Carry everything along by `displacement` pixels (signed)."""
+        """Carry everything along by `displacement` pixels (signed), after the first look."""
         self.position += displacement
         step = round(self.position) - self.whole
         self.whole += step
-        self._fresh = step
         if not step:
             return
+        self._fresh = step
         _shift(self.evidence, step)
         _shift(self.claimed, step)
         if self.whole - step < self._farthest:
@@ -57,6 +57,7 @@ class Unrolled:
         if step:
             new = slice(0, step) if step > 0 else slice(step, None)
             self.evidence[:, new] = evidence[:, new] * np.float32(FIRST)
+        self._fresh = 0
 
     def claim(self, blob: Blob) -> None:
         """Mark a blob as a part that has been handed out."""

@@ -41,6 +41,28 @@ def best_views(looks: Sequence[tuple[float, Image, Box]], count: int, margin: fl
     return tuple(View(crop=square_crop(image, box, margin), box=box, at_s=at_s) for at_s, image, box in sharpest)
 
 
+PORTRAIT_PX, ROOM_PX = 16, 3
+"""A portrait has so many pixels a side; it may be found so far beside its place, for boxes are never exact."""
+SAME = 0.5
+"""Two looks at a part correlate at least so well, whatever the light."""
+
+
+def portrait_of(image: Image, box: Box) -> Image:
+    """A tiny gray picture of a part, to know it again."""
+    return _tiny(_square(image, box, 0.0), PORTRAIT_PX)
+
+
+def resembles(image: Image, box: Box, portrait: Image) -> bool:
+    """Whether a picture shows in this box, which the part had in its portrait too, what the portrait shows."""
+    seen = _tiny(_square(image, box, ROOM_PX / PORTRAIT_PX), PORTRAIT_PX + 2 * ROOM_PX)
+    return cv2.minMaxLoc(cv2.matchTemplate(seen, portrait, cv2.TM_CCOEFF_NORMED))[1] >= SAME
+
+
+def _tiny(crop: Image, side: int) -> Image:
+    small = cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY) if small.ndim == 3 else small, dtype=np.uint8)
+
+
 def _holds(image: Image, box: Box) -> bool:
     height, width = image.shape[:2]
     inside = box.left_px >= 0 and box.top_px >= 0

@@ -3,9 +3,9 @@
     python -m tests.soak.soak --parts 10000 --rate 20 --seeds 1 2 3
 
 The delivering half of the daemon dies at random steps and at random instants, and its clock jumps by hours; the broker
-is stopped, killed, frozen, cut off without a word, and forbids the login. The gateway of deploy/plc books verdicts on
-the other side. In the end it must have booked every sequence once, in order, and each with the content that the journal
-holds.
+is stopped, killed, frozen, cut off without a word, and forbids the login; the disk hangs (as root, because one that can
+be frozen must be mounted). The gateway of deploy/plc books verdicts on the other side. In the end it must have booked
+every sequence once, in order, and each with the content that the journal holds.
 """
 
 from __future__ import annotations
@@ -23,16 +23,19 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from edge import config
+from edge.delivery import UNKEPT
 from edge.sinks.journal import Journal
 from edge.sinks.mqtt import topic_prefix
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 from brokers import Mosquitto, free_port  # noqa: E402 - helpers of the tests beside
+from small_disk import frozen, mounted_ext4  # noqa: E402
 
 _spec = importlib.util.spec_from_file_location("gateway", ROOT / "deploy" / "plc" / "gateway.py")
 assert _spec
@@ -87,8 +90,10 @@ class Wire:
 class World:
     """The broker, the wire, the station's process, and what goes wrong with them."""
 
-    def __init__(self, folder: Path, parts: int, rate: int, seed: int) -> None:
-        self._folder, self._parts, self._rate = folder, parts, rate
+    def __init__(self, folder: Path, disk: Path | None, parts: int, rate: int, seed: int) -> None:
+        """`disk`: one that can be frozen, where there is such."""
+        self._folder, self._disk, self._parts, self._rate = folder, disk, parts, rate
+        self._frozen = ExitStack()
         self._random = random.Random(seed)
         self._users = folder / "users"
         self._log = folder / "station.log"
@@ -105,6 +110,11 @@ class World:
         self._users.touch(mode=0o600)
         subprocess.run(["mosquitto_passwd", "-b", str(self._users), "cam1", password], check=True)
 
+    @property
+    def journal(self) -> Path:
+        """The journal's file."""
+        return (self._disk or self._folder) / "journal.sqlite"
+
     def keep_station(self) -> None:
         """Start it when it does not run, as systemd does."""
         if self._station is not None and self._station.poll() is None:
@@ -115,7 +125,7 @@ class World:
         numbers = [self.wire.port, self._parts, self._rate, self._starts]
         with open(self._log, "ab") as output:
             self._station = subprocess.Popen(
-                [sys.executable, "-m", "tests.soak.station", str(self._folder), *map(str, numbers)],
+                [sys.executable, "-m", "tests.soak.station", str(self._folder), str(self.journal), *map(str, numbers)],
                 cwd=ROOT, stdout=output, stderr=output,
             )  # fmt: skip
 
@@ -135,6 +145,9 @@ class World:
             "login revoked": (lambda: self._login("other"), lambda: self._login("secret")),
             "station killed": (self.kill_station, lambda: None),
         }
+        if self._disk is not None:
+            disk = self._disk
+            kinds["disk hung"] = lambda: self._frozen.enter_context(frozen(disk)), self._frozen.close
         kind = self._random.choice(list(kinds))
         begin, end = kinds[kind]
         begin()
@@ -175,7 +188,13 @@ class Books(gateway.Follower):  # type: ignore[misc]
 
 def soak(folder: Path, parts: int, rate: int, seed: int) -> str:
     """Raises `AssertionError` when a verdict was lost, invented, changed, repeated or out of order."""
-    world, books, done = World(folder, parts, rate, seed), Books(), threading.Event()
+    with mounted_ext4(folder, megabytes=64) as disk:
+        return soaked(World(folder, disk, parts, rate, seed), parts, rate, seed)
+
+
+def soaked(world: World, parts: int, rate: int, seed: int) -> str:
+    """What became of one world."""
+    books, done = Books(), threading.Event()
     topic = topic_prefix("linegate/{site}/{line}/{station}", config.Station())
     address = "127.0.0.1", world.broker.port
     follower = threading.Thread(target=gateway.follow, args=(address, topic, books, lambda: not done.is_set()))
@@ -195,7 +214,7 @@ def soak(folder: Path, parts: int, rate: int, seed: int) -> str:
         world.kill_station()
         done.set()
         follower.join()
-    journal = Journal(folder / "journal.sqlite", 30)
+    journal = Journal(world.journal, 30)
     kept = {each.sequence: json.loads(each.payload) for each in journal.range(1, parts + 1)}
     journal.close()
     assert books.booked == list(range(1, parts + 1)), f"booked {len(books.booked)}, last {books.last}"
@@ -204,7 +223,10 @@ def soak(folder: Path, parts: int, rate: int, seed: int) -> str:
         document.pop("replayed")
     assert all(books.contents[each] == {json.dumps(kept[each])} for each in kept)
     assert len({document["part_id"] for document in kept.values()}) == parts
-    took = f"{parts} verdicts in {time.monotonic() - began_s:.0f} s"
+    reviewed = sum(document["reason"].startswith(UNKEPT) for document in kept.values())
+    took = (
+        f"{parts} verdicts ({reviewed} reviewed, because the disk did not answer) in {time.monotonic() - began_s:.0f} s"
+    )
     failures = ", ".join(f"{kind} {count}" for kind, count in sorted((world.happened + world.told()).items()))
     return f"seed {seed}: {took}, all booked once and in order; {dict(books.copies)}; {failures}"
 

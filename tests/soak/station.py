@@ -1,4 +1,4 @@
-"""The delivering half of the daemon as a process that may be killed: `station.py FOLDER PORT PARTS RATE SEED`.
+"""The delivering half of the daemon as a process that may be killed: `station.py FOLDER JOURNAL PORT PARTS RATE SEED`.
 
 It kills itself at a random step of a verdict's way, and is to be started again then. Its wall clock jumps back and
 forth by hours. When all parts are given it stays to answer requests.
@@ -90,14 +90,15 @@ def encoded(decided: Decided, sequence: int) -> Record:
 
 def main() -> None:
     """Give verdicts until the journal holds `PARTS`."""
-    folder, port, parts, rate, seed = Path(sys.argv[1]), *map(int, sys.argv[2:])
+    folder, path = Path(sys.argv[1]), Path(sys.argv[2])
+    port, parts, rate, seed = map(int, sys.argv[3:])
     random.seed(seed)
     if (step := random.randrange(len(STEPS) + 1)) < len(STEPS):
         STEPS[step]()
     mqtt.BACK_OFF_S = (0.1, 0.2, 0.5)
     delivering.IDLE_S = 2.0
     time.time = Jumping()  # type: ignore[assignment]
-    journal = Journal(folder / "journal.sqlite", 30, wall_s=time.time)
+    journal = Journal(path, 30, wall_s=time.time)
     settings = config.Mqtt(
         port=port, keepalive_s=2, commands=True, username="cam1", password_file=str(folder / "password")
     )

@@ -26,6 +26,14 @@ def test_the_bundle_of_a_run_is_signed(trained: Path, tmp_path: Path) -> None:
         (bundle.folder / "signature").unlink()
 
 
+def test_packing_signs_when_it_is_given_a_key(trained: Path, tmp_path: Path) -> None:
+    secret, public = generate(tmp_path / "office", "plant")
+    assert main(["pack", "--out", str(trained), "--key", str(secret), "--shelf", str(tmp_path / "shelf")]) == 0
+    bundle = Bundle.open(next(trained.glob("tiny-????????")))
+    (bundle.folder / "signature").unlink()
+    assert Trust(public.parent).check(Bundle.open(tmp_path / "shelf" / "current")).name == "plant"
+
+
 def test_a_golden_picture_says_what_it_shows(trained: Path) -> None:
     bundle = Bundle.open(next(trained.glob("tiny-????????")))
     assert {golden.label for golden in bundle.manifest.golden} == set(bundle.manifest.labels)
