@@ -1,8 +1,8 @@
 """The grouped five-fold protocol: every part is judged once by a network that never saw it, beside its counterfactuals.
 
 Each fold is a training of its own and leaves its result in the run's folder; a protocol that was stopped goes on with
-the first fold that has none. Evidence is that of the int8 file, and the cut lies at zero: the folds leave no parts to
-set limits with, and the batches hold good and defective parts alike.
+the first fold that has none. Evidence is that of the int8 file. The folds leave no parts to set limits with, so the cut
+is placed by the fold's own training parts and the recipe's costs: nothing is tuned on the parts that are counted.
 """
 
 from __future__ import annotations
@@ -75,13 +75,16 @@ def one(
     (folder / f"{name}.tflite").write_bytes(content)
     spent = time.process_time() - began
     judge = Judge(model=Model(content), spec=spec, good=columns(labels, good))
+    judge = dataclasses.replace(judge, cut=trials.cut(judge, data, good, recipe.costs, recipe.seed))
     tested, laid = lesson.laid_out(data, "test", spec)
     steps = [judge.laid(each) for each in laid]
     floats = fit.predict(trained.model, np.stack([lesson.finished(each, spec) for each in laid]))
+    cut = judge.cut * quantize.check(content)[1].scale
     found: Document = {
         "pictures": [[p.group, p.label, p.file, step] for p, step in zip(tested, steps, strict=True)],
         "lost": sorted({each.file for each in data.of("test")} - {each.file for each in tested}),
-        "float_disagrees": int(((evidence(floats, judge.good) > 0) != (np.array(steps) > 0)).sum()),
+        "float_disagrees": int(((evidence(floats, judge.good) > cut) != (np.array(steps) > 0)).sum()),
+        "cut_steps": judge.cut,
         "bytes": len(content),
         "latency_ms": round(judge.model.latency_ms(lesson.finished(laid[0], spec)), 4),
         "cpu_seconds": round(spent, 1),

@@ -145,6 +145,8 @@ def protocol_all(run: Run) -> None:
 
     labels, good = classes_of(run)
     data = run.part("grouped").pictures()
+    if not any(each.label in good for each in data.pictures):
+        raise Refused(f"{run.data}: the protocol needs pictures of good parts; name their class with --good NAME")
     got = protocol.run(run.recipe, data, labels, good, run.out / "protocol", say)
     path = run.out / "metrics.json"
     write_json(path, {**(read_json(path) if path.is_file() else {}), "protocol": got})

@@ -23,7 +23,8 @@ from trainer.augment import Image, seen
 from trainer.claims import rate_text
 from trainer.dataset import Dataset, Picture
 from trainer.drawn import hole, hole_at
-from trainer.limits import evidence
+from trainer.limits import choose, evidence
+from trainer.recipe import Costs
 from trainer.runtime import Model
 
 Document = dict[str, Any]
@@ -32,11 +33,15 @@ LOST = 255.0
 """Evidence of a picture in which the part is not to be found: it does not pass."""
 ASKED = 6
 """Counterfactuals per part."""
+LEARNED = 300
+"""Training pictures of either kind that say where the cut lies."""
 HOLE_PX = 2.5
 CLEAR_LEVELS = 50
 """A moved flaw that changes the picture by more than this is plain to see."""
-REACH = 0.09
-"""Radius of what is moved or painted over where only a rough place is known, as a share of the picture's side."""
+REACH_CELLS = 1.5
+"""How far beyond the hot place a flaw may reach, in cells of the map: it is often an edge that speaks."""
+WIDEST = 0.4
+"""Share of the picture above which a map points nowhere."""
 MARGIN_PX = 4
 
 
@@ -47,6 +52,8 @@ class Judge:
     model: Model
     spec: InputSpec
     good: NDArray[np.bool_]
+    cut: float = 0.0
+    """Evidence at which a part is as likely good as defective; all that is asked for is measured from here."""
 
     def crop(self, crop: Image) -> float:
         """Evidence in steps of a picture as the camera takes it."""
@@ -61,7 +68,7 @@ class Judge:
 
     def shown(self, picture: Image) -> float:
         """The same of what the network is shown."""
-        return float(evidence(self.model.raw(picture)[None], self.good)[0])
+        return float(evidence(self.model.raw(picture)[None], self.good)[0]) - self.cut
 
 
 class Control:
@@ -101,6 +108,23 @@ def ask(judge: Judge, data: Dataset, good: Sequence[str], seed: int) -> Document
     found["control"] = [[p.group, p.label, control(s)] for p, s in zip(tested, laid, strict=True)]
     level = counterfactual.usual(some(fine, 400)) if _unrolled(judge.spec) else None
     return found | _pairs(judge, list(zip(tested, laid, strict=True)), good, level, control, random)
+
+
+def cut(judge: Judge, data: Dataset, good: Sequence[str], costs: Costs, seed: int) -> float:
+    """Where a run would cut, by the same rule and the same costs, but by pictures of the split `train` and their
+    counterfactuals, instead of parts that were held back.
+    """
+    known, kept = lesson.laid_out(data, "train", judge.spec)
+    random, crops = np.random.default_rng(seed), list(zip(known, kept, strict=True))
+    fine, flawed = (
+        some([crop for each, crop in crops if (each.label not in good) is bad], LEARNED) for bad in (False, True)
+    )
+    if _unrolled(judge.spec):
+        level = counterfactual.usual(fine)
+        pairs = [pair for each in flawed if (pair := counterfactual.pair(each, fine, level, random)) is not None]
+        fine, flawed = fine + [each.healed for each in pairs], flawed + [each.transplanted for each in pairs]
+    steps = np.array([judge.laid(each) for each in (*fine, *flawed)])
+    return choose(steps, np.arange(len(steps)) >= len(fine), costs, 1.0).cut_steps
 
 
 def summary(results: Sequence[Document], good: Sequence[str], cut: float) -> Document:
@@ -214,15 +238,12 @@ def _rough(
     """The pair where parts are not unrolled: a round patch where the file's own map is highest on the donor."""
     if not judge.model.has_map or judge.spec.registration is not None:
         return None
-    heat = judge.model.heat(lesson.finished(donor, judge.spec))
-    row, column = np.unravel_index(int(np.argmax(heat)), heat.shape)
-    height, width = donor.shape[:2]
-    at = (int((column + 0.5) * width / heat.shape[1]), int((row + 0.5) * height / heat.shape[0]))
+    mask = hot(judge.model.heat(lesson.finished(donor, judge.spec)), (donor.shape[0], donor.shape[1]))
+    if mask.mean() > 255 * WIDEST:
+        return None
     whole = fine[int(random.integers(len(fine)))]
     if whole.shape != donor.shape:
-        whole = np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    mask = np.zeros((height, width), np.uint8)
-    cv2.circle(mask, at, max(3, round(REACH * min(height, width))), 255, -1)
+        whole = np.asarray(cv2.resize(whole, donor.shape[1::-1], interpolation=cv2.INTER_AREA), dtype=np.uint8)
     spoilt = blended(donor, whole, mask)
     healed = np.asarray(cv2.inpaint(donor, mask, 3, cv2.INPAINT_TELEA), dtype=np.uint8)
     return counterfactual.Pair(
@@ -230,12 +251,23 @@ def _rough(
     )
 
 
+def hot(heat: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A mask (255 inside) of the place in a picture of `(height, width)` where a coarse map is highest, and around."""
+    fine = cv2.resize(heat, size[::-1], interpolation=cv2.INTER_LINEAR)
+    middle = float(np.median(fine))
+    _, places = cv2.connectedComponents((fine >= middle + 0.5 * (float(fine.max()) - middle)).astype(np.uint8))
+    peak = places == places.flat[int(np.argmax(fine))]
+    reach = max(2, round(REACH_CELLS * min(size) / min(heat.shape)))
+    around = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    return np.asarray(cv2.dilate(peak.astype(np.uint8) * 255, around), dtype=np.uint8)
+
+
 def blended(donor: Image, whole: Image, mask: NDArray[np.uint8]) -> Image:
     """The part of `donor` under the mask on `whole`, in the light of `whole` around it."""
     soft = cv2.GaussianBlur(mask.astype(np.float32) / 255, (0, 0), 1.5)
     beside = (cv2.dilate(mask, np.ones((2 * MARGIN_PX + 1,) * 2, np.uint8)) > 0) & (mask == 0)
     change = donor.astype(np.float32) - whole.astype(np.float32)
-    change -= change[beside].mean(axis=0) if beside.any() else 0
+    change -= np.median(change[beside], axis=0) if beside.any() else 0
     if donor.ndim == 3:
         soft = soft[:, :, None]
     return np.asarray(np.clip(whole + soft * change + 0.5, 0, 255), dtype=np.uint8)

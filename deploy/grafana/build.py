@@ -261,6 +261,22 @@ def _delivery(page: build.Dashboard) -> None:
         Look(unit="celsius", steps=((None, GREEN), (70, YELLOW), (80, RED))),
         Query(expr=f"linegate_soc_temperature_celsius{HERE}"),
     )
+    _timeline(
+        page,
+        12,
+        "Journal writes",
+        "While it does not, parts become review.",
+        f"linegate_journal_up{HERE}",
+        "{{instance}}",
+    )
+    _series(
+        page,
+        12,
+        "Written to the disk",
+        "In bytes per second, in whole pages: what wears an SD card out.",
+        Look(unit="Bps"),
+        Query(expr=f"rate(linegate_disk_written_bytes_total{HERE}[$__rate_interval])"),
+    )
 
 
 def _model(page: build.Dashboard) -> None:

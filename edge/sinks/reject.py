@@ -14,6 +14,7 @@ from edge import config
 from edge.belt import Belt, Place
 from edge.domain import Decision, Part, Verdict
 from edge.pins import Output, Wish, open_output
+from edge.sinks.procession import Coming, Procession
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +29,6 @@ CREEPING = 0.05
 STEADY = 0.1
 """So is one whose speed of the moment is off by no more than this share: it is measured over a few frames only."""
 FARTHEST_S = 1e6
-KEPT_BEHIND = 32
-"""Parts beyond the gate that are remembered, so that no pulse hits one of them."""
 NOWHERE = "its place on the belt is not known"
 AGAINST = "its lane runs the other way and does not come to the reject gate"
 PASSED = "it was before the reject gate already"
@@ -45,24 +44,6 @@ class Forecast:
     """When it will be there if the belt runs on as it does now, at its usual speed if it stands; None: nobody knows."""
     late: bool
     """It is beyond it already."""
-
-
-@dataclass(slots=True, kw_only=True)
-class _Coming:
-    """One part on its way."""
-
-    number: int
-    goal_px: float
-    """The belt's count at which its centre is before the gate."""
-    verdict: Verdict | None = None
-    due: bool = False
-    """It is to be pulsed for, and was not yet."""
-    yields: bool = False
-    """A pulse may hit it: it is, or was, to be pulsed for."""
-    pulse_s: tuple[float, float] | None = None
-    """A pulse it was given while nobody knew well where it was; to be confirmed."""
-    guessed: bool = False
-    """It had such a pulse."""
 
 
 class RejectOutput:
@@ -88,7 +69,7 @@ class RejectOutput:
         self._belt = belt
         self._on_late = on_late
         self._clock = clock
-        self._parts: list[_Coming] = []
+        self._parts = Procession()
         self._late: list[tuple[Verdict, str]] = []
         self._against: set[int] = set()
         self._looked_s = -1.0
@@ -112,7 +93,7 @@ class RejectOutput:
         goal_px = self._part_goal_px(part)
         if goal_px is not None:
             with self._changed:
-                self._insert(_Coming(number=part.number, goal_px=goal_px))
+                self._parts.insert(Coming(number=part.number, goal_px=goal_px))
 
     def looked(self, at_s: float) -> None:
         """Every part that passed the camera's gate by then is expected."""
@@ -123,8 +104,8 @@ class RejectOutput:
         with self._changed:
             if verdict.number in self._against:
                 return Forecast(at_s=None, late=True)
-            known = next((each.goal_px for each in self._parts if each.number == verdict.number), None)
-        goal_px = self._goal_px(verdict.captured_at_s, verdict.speed_px_s) if known is None else known
+            known = self._parts.find(verdict.number)
+        goal_px = self._goal_px(verdict.captured_at_s, verdict.speed_px_s) if known is None else known.goal_px
         now_s = self._clock()
         place = self._belt.at(now_s)
         if goal_px is None or place is None:
@@ -148,15 +129,15 @@ class RejectOutput:
                 self._late.append((verdict, AGAINST))
                 self._changed.notify()
                 return
-            part = next((each for each in self._parts if each.number == verdict.number), None)
+            part = self._parts.find(verdict.number)
             if part is None:
                 goal_px = self._goal_px(verdict.captured_at_s, verdict.speed_px_s)
                 if goal_px is None:
                     self._late.append((verdict, NOWHERE))
                     self._changed.notify()
                     return
-                part = _Coming(number=verdict.number, goal_px=goal_px)
-                self._insert(part)
+                part = Coming(number=verdict.number, goal_px=goal_px)
+                self._parts.insert(part)
             part.verdict, part.due, part.yields = verdict, driven, driven
             if not driven:
                 place = self._belt.at(self._clock())
@@ -193,7 +174,7 @@ class RejectOutput:
             if place is not None:
                 for part in self._parts:
                     self._look_after(part, place, now_s)
-                self._forget(place)
+                self._parts.forget(place.px)
             late, self._late = self._late, []
             wait_s = self._wait_s(place, now_s)
         self._set(self._device, now_s < self._until_s)
@@ -203,7 +184,7 @@ class RejectOutput:
             self._set(self._stop_device, now_s < self._stopped_until_s)
         return wait_s
 
-    def _look_after(self, part: _Coming, place: Place, now_s: float) -> None:
+    def _look_after(self, part: Coming, place: Place, now_s: float) -> None:
         if part.pulse_s is not None:
             self._confirm(part, place)
         if not part.due:
@@ -217,10 +198,10 @@ class RejectOutput:
         elif self._has_passed(part.goal_px, place):
             self._give_up(part)
 
-    def _is_safe(self, part: _Coming, place: Place) -> bool:
+    def _is_safe(self, part: Coming, place: Place) -> bool:
         """Wherever the belt may really be, this part or one like it is the nearest to the gate."""
         low_px, high_px = place.px - place.off_px, place.px + place.off_px
-        behind_px, ahead_px = self._neighbours(part)
+        behind_px, ahead_px = self._parts.room_px(part, self._beside_px())
         if low_px < behind_px or high_px >= ahead_px:
             return False
         if place.off_px <= self._tolerance_px():
@@ -230,23 +211,17 @@ class RejectOutput:
         unknown_px = self._goal_px(self._looked_s, self._belt.usual_px_s)
         return unknown_px is not None and high_px + self._settings.pulse_s * place.speed_px_s < unknown_px
 
-    def _pulse_s(self, part: _Coming, place: Place) -> float:
-        _, ahead_px = self._neighbours(part)
+    def _pulse_s(self, part: Coming, place: Place) -> float:
+        _, ahead_px = self._parts.room_px(part, self._beside_px())
         room_px = ahead_px - place.px - place.off_px
         return min(self._settings.pulse_s, room_px / place.speed_px_s if place.speed_px_s > 0 else 1e9)
 
-    def _neighbours(self, part: _Coming) -> tuple[float, float]:
-        """Halfway to the nearest part that shall stay, on either side, on the belt's count."""
-        stays = [each.goal_px for each in self._parts if not each.yields and not self._goes_along(each, part)]
-        behind = max((px for px in stays if px <= part.goal_px), default=-1e18)
-        ahead = min((px for px in stays if px > part.goal_px), default=1e18)
-        return (behind + part.goal_px) / 2, (ahead + part.goal_px) / 2
+    def _beside_px(self) -> float:
+        """With a part that must be ejected goes what lies side by side with it: none must get by. None does when a
+        pulse lets pass."""
+        return self._tolerance_px() if self._settings.drives == "reject" else -1.0
 
-    def _goes_along(self, other: _Coming, part: _Coming) -> bool:
-        """Side by side with a part that must be ejected: no pulse can part them, and none must get by."""
-        return self._settings.drives == "reject" and abs(other.goal_px - part.goal_px) <= self._tolerance_px()
-
-    def _confirm(self, part: _Coming, place: Place) -> None:
+    def _confirm(self, part: Coming, place: Place) -> None:
         """Now that the belt was read again: was the part before the gate during its pulse?"""
         assert part.pulse_s is not None
         if place.read_s < part.pulse_s[1]:
@@ -259,7 +234,7 @@ class RejectOutput:
         was_there = began is not None and began.px + began.off_px <= part.goal_px + tolerance_px
         part.due = not (came and was_there)  # another pulse does no harm where this one hit
 
-    def _give_up(self, part: _Coming) -> None:
+    def _give_up(self, part: Coming) -> None:
         part.due = False
         if part.verdict is not None:
             self._late.append((part.verdict, UNSURE if part.guessed else PASSED))
@@ -290,16 +265,6 @@ class RejectOutput:
         way_px = self._belt.way_px(self._settings.distance_px, self._settings.delay_s, ahead_px, speed_px_s)
         began_px = self._belt.passed_px(captured_s)
         return None if began_px is None or way_px is None else began_px + way_px
-
-    def _insert(self, part: _Coming) -> None:
-        self._parts.append(part)
-        self._parts.sort(key=lambda each: each.goal_px)
-
-    def _forget(self, place: Place) -> None:
-        behind = [each for each in self._parts if each.goal_px < place.px and not each.due and each.pulse_s is None]
-        gone = {id(each) for each in behind[:-KEPT_BEHIND] if each.verdict is not None}
-        if gone:
-            self._parts = [each for each in self._parts if id(each) not in gone]
 
     def _wait_s(self, place: Place | None, now_s: float) -> float:
         waits = [TURN_S]

@@ -16,11 +16,11 @@ from edge.domain import Box, Image, Part, View
 from edge.tracking import motion
 from edge.tracking.background import EmptyBelt
 from edge.tracking.blobs import LITTLE, Blob, Usual
-from edge.tracking.pattern import pattern_of
+from edge.tracking.pattern import Pattern, pattern_of
 from edge.tracking.sight import Sight
 from edge.tracking.sightings import FEWEST_LOOKS, Sighting, Sightings
 from edge.tracking.unrolled import Unrolled
-from edge.tracking.views import best_views, portrait_of
+from edge.tracking.views import best_views, portrait_of, resembles
 
 COARSE = 2
 """The unrolled belt is kept this much coarser than the small picture."""
@@ -35,6 +35,8 @@ UNIFORM = 1.4
 HUGE, LARGE, IN_A_ROW = 3.0, 1.7, 3
 """So many times the usual part is several parts or a part under something; less where all parts are alike. So many of
 them that are alike are the product, and what was there before was none."""
+ANEW = 8
+"""After so many parts the common shape is worked out anew."""
 QUARTER = 0.25
 """The usual area is that at which smaller parts make up this share of all area: neither crumbs nor heaps decide."""
 LIKE, CUT_OFF = 0.6, 0.9
@@ -77,6 +79,7 @@ class Lane:
         self._searched_at = 0
         self._waited = 0
         self._settled = 0
+        self._pattern: Pattern | None = None
         self._larger: deque[Blob] = deque(maxlen=IN_A_ROW)
         self._singles: deque[Blob] = deque(before, maxlen=25)
         self._smallest = max(4.0, config.part_min_px / (sight.factor * COARSE))
@@ -110,7 +113,7 @@ class Lane:
     def singles(self) -> list[Blob]:
         """Parts that are clearly single ones, if most were: of those handed out, and those on their way."""
         coming = [each.blob for each in self._sightings.current if self._is_coming(each)]
-        blobs = sorted([*self._singles, *coming], key=lambda blob: blob.area)
+        blobs = sorted((each for each in [*self._singles, *coming] if not each.several), key=lambda blob: blob.area)
         low = _weighed(blobs, QUARTER)
         single = [blob for blob in blobs if blob.area < UNIFORM * low < UNIFORM * UNIFORM * blob.area]
         mostly = 2 * sum(blob.area for blob in single) >= sum(blob.area for blob in blobs)
@@ -181,6 +184,7 @@ class Lane:
             elif each.firm and each.portrait is None and self._pictures:
                 _, position, image = self._pictures[-1]
                 each.portrait = portrait_of(image, self._box(each.blob, position))
+                each.portrayed = each.blob
         return parts
 
     def _handed_out(self, each: Sighting) -> Part:
@@ -235,7 +239,7 @@ class Lane:
         """What the parts handed out were like, and before there are any, those on the way."""
         if self._singles:
             return self._known_usual
-        return self._usual_of([each.blob for each in self._sightings.current if each.travels])
+        return self._usual_of([each.blob for each in self._sightings.current if each.travels and not each.blob.several])
 
     def _sized(self, blob: Blob) -> str:
         """Learn what parts are like; a reason when this one is too large for one, unless that has become usual."""
@@ -265,9 +269,15 @@ class Lane:
             thickness=median(blob.thickness for blob in blobs),
             uniform=count >= 6 and alike,
             settled=count >= 3,
-            pattern=pattern_of([blob.shape for blob in blobs]) if alike else None,
+            pattern=self._pattern_of(blobs) if alike else None,
             smallest=self._smallest,
         )
+
+    def _pattern_of(self, blobs: Sequence[Blob]) -> Pattern | None:
+        """Their common shape, worked out anew only now and then once it is well known."""
+        if self._pattern is None or len(blobs) < ANEW or self._settled % ANEW == 0:
+            self._pattern = pattern_of([blob.shape for blob in blobs])
+        return self._pattern
 
     def _busy(self) -> NDArray[np.uint8]:
         """Not 0 on and right beside everything that may be a part, in pixels of the look."""
@@ -308,8 +318,14 @@ class Lane:
         return path[-1][0], self._pace.usual / COARSE
 
     def _views(self, each: Sighting) -> tuple[View, ...]:
-        looks = [(at_s, image, self._box(each.blob, position)) for at_s, position, image in self._pictures]
-        return best_views(looks, self._config.views, self._config.margin, each.portrait)
+        looks = [
+            (at_s, image, self._box(each.blob, position))
+            for at_s, position, image in self._pictures
+            if each.portrait is None
+            or each.portrayed is None
+            or resembles(image, self._box(each.portrayed, position), each.portrait)
+        ]
+        return best_views(looks, self._config.views, self._config.margin)
 
     def _box(self, blob: Blob, position: float | None = None) -> Box:
         """Where a blob is in the full picture when the belt is at `position` (default: now)."""

@@ -54,7 +54,9 @@ class Sighting:
     entered: bool = False
     """Whether it was there from the beginning or came in where the belt comes in."""
     portrait: Image | None = None
-    """What it looked like when it was first known to be a part."""
+    """What it looked like when it was known to be a part."""
+    portrayed: Blob | None = None
+    """Its outline then."""
     travels: bool = False
     stuck: bool = False
     change: Change | None = None
@@ -137,6 +139,9 @@ class Sightings:
             else:
                 kept.append(known)
                 known.age += 1
+                for sighting in known.sightings:
+                    sighting.looks += 1
+                    sighting.whole_looks += self._is_whole(sighting.blob)
         return kept, changed, ages
 
     def _same(self, by_place: dict[tuple[int, int], _Known], group: Group) -> _Known | None:

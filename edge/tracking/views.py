@@ -31,40 +31,39 @@ def _square(image: Image, box: Box, margin: float) -> Image:
     return np.asarray(image[rows[0] : rows[-1] + 1][np.ix_(rows - rows[0], columns)], dtype=np.uint8)
 
 
-def best_views(
-    looks: Sequence[tuple[float, Image, Box]], count: int, margin: float, portrait: Image | None
-) -> tuple[View, ...]:
+def best_views(looks: Sequence[tuple[float, Image, Box]], count: int, margin: float) -> tuple[View, ...]:
     """Up to `count` views of one part, sharpest first, from `(at_s, image, box of the part)` in order of time.
 
-    Only looks that hold the whole part are taken, and of those the latest, which are nearest to the gate; with a
-    portrait, only those that show what it shows.
+    Only looks that hold the whole part are taken, and of those the latest, which are nearest to the gate.
     """
     whole = [each for each in looks if _holds(each[1], each[2])][-2 * count :]
-    if portrait is not None:
-        whole = [each for each in whole if _resembles(each[1], each[2], portrait)]
     sharpest = sorted(whole, key=lambda each: -_sharpness(_square(each[1], each[2], margin)))[:count]
     return tuple(View(crop=square_crop(image, box, margin), box=box, at_s=at_s) for at_s, image, box in sharpest)
 
 
-PORTRAIT_PX, ROOM_PX = 16, 3
+PORTRAIT_PX, ROOM_PX = 12, 3
 """A portrait has so many pixels a side; it may be found so far beside its place, for boxes are never exact."""
-SAME = 0.5
+PLAIN = 8.0
+"""A portrait that varies by fewer grey levels shows nothing to know a part by."""
+SAME = 0.4
 """Two looks at a part correlate at least so well, whatever the light."""
 
 
 def portrait_of(image: Image, box: Box) -> Image:
-    """A tiny gray picture of a part, to know it again."""
+    """A tiny picture of a part, to know it again."""
     return _tiny(_square(image, box, 0.0), PORTRAIT_PX)
 
 
-def _resembles(image: Image, box: Box, portrait: Image) -> bool:
+def resembles(image: Image, box: Box, portrait: Image) -> bool:
+    """Whether a picture shows in this box, which the part had in its portrait too, what the portrait shows."""
+    if cv2.meanStdDev(portrait)[1].max() < PLAIN:
+        return True  # nothing to know it by
     seen = _tiny(_square(image, box, ROOM_PX / PORTRAIT_PX), PORTRAIT_PX + 2 * ROOM_PX)
     return cv2.minMaxLoc(cv2.matchTemplate(seen, portrait, cv2.TM_CCOEFF_NORMED))[1] >= SAME
 
 
 def _tiny(crop: Image, side: int) -> Image:
-    small = cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY) if small.ndim == 3 else small, dtype=np.uint8)
+    return np.asarray(cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def _holds(image: Image, box: Box) -> bool:
