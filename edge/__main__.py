@@ -44,14 +44,14 @@ def _told(error: Exception) -> tuple[list[str], int]:
     from edge.bundle import BundleError
     from edge.config import ConfigError
     from edge.demo_broker import NoBroker
-    from edge.domain import SinkDown, SourceError
+    from edge.domain import DelegateError, SinkDown, SourceError
 
     match error:
         case ConfigError():
             return error.mistakes, BAD_CONFIG
         case OSError() if error.filename is not None and error.strerror:
             return [f"{error.filename}: {error.strerror}"], FAILED
-        case BundleError() | SourceError() | SinkDown() | NoBroker() | OSError():
+        case BundleError() | DelegateError() | SourceError() | SinkDown() | NoBroker() | OSError():
             return [" ".join(str(error).split()) or type(error).__name__], FAILED
     frame = traceback.extract_tb(error.__traceback__)[-1]
     what = f"{type(error).__name__}: {error} ({frame.name}, line {frame.lineno})"

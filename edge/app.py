@@ -72,7 +72,7 @@ class Daemon:
         on_verdict: Callable[[Verdict, Record], None] | None = None,
         patient: bool = False,
     ) -> None:
-        """Build every room. Raises `BundleError`, `SinkDown` or `OSError`, each with one line to tell.
+        """Build every room. Raises `BundleError`, `DelegateError`, `SinkDown` or `OSError`, each with one line to tell.
 
         `base` is the folder that relative paths count from; `open_frames` stands in for the configured source,
         `patient` says that it can wait for a slow machine; `on_verdict` hears every verdict after it was committed,
@@ -186,6 +186,7 @@ class Daemon:
         )
         for each in ("brightness", "contrast", "evidence"):
             self.metrics.drift_score.set_function(partial(lambda name: models.drift.score(name), each), each)
+        self.metrics.tpu_up.set_function(lambda: models.device_up)
         return models
 
     def _timed(self, engine: Engine, classifier: Classifier) -> Classifier:

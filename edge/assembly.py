@@ -9,6 +9,7 @@ from pathlib import Path
 from edge import clock
 from edge.bundle import Bundle, Shelf
 from edge.classify import TfliteClassifier, check_golden
+from edge.classify.edgetpu import EdgeTpu
 from edge.config import Config, Model, PicameraSource, Source
 from edge.delivery import Decided
 from edge.domain import ModelId, Part, Verdict
@@ -37,9 +38,14 @@ def build_judge(bundle: Bundle) -> Judge:
     )
 
 
-def build_classifier(config: Model, bundle: Bundle) -> TfliteClassifier:
-    """A model that has answered its golden pictures on this device; raises `BundleError`."""
-    classifier = TfliteClassifier(bundle, config.runtime, config.threads)
+def open_device(config: Model) -> EdgeTpu | None:
+    """What runs the live model in place of the CPU, for one process at a time; raises `DelegateError`."""
+    return EdgeTpu(config.delegate_library, config.runtime) if config.delegate == "edgetpu" else None
+
+
+def build_classifier(config: Model, bundle: Bundle, device: EdgeTpu | None = None) -> TfliteClassifier:
+    """A model that has answered its golden pictures here, on the CPU without a device; raises `BundleError`."""
+    classifier = TfliteClassifier(bundle, config.runtime, config.threads, device)
     check_golden(classifier, bundle)
     return classifier
 

@@ -144,6 +144,18 @@ class SourceError(Exception):
 class ModelFailed(Exception):
     """The model did not answer for a part; that part becomes REVIEW."""
 
+    reason = "the model did not answer"
+
+
+class DeviceLost(ModelFailed):
+    """The device that runs the model answers no more."""
+
+    reason = "the Edge TPU did not answer"
+
+
+class DelegateError(Exception):
+    """The device that should run the model cannot be used: one line that says what, where and what to do."""
+
 
 class SinkDown(Exception):
     """A receiver cannot take a verdict now; nothing was lost."""

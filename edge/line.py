@@ -124,7 +124,7 @@ class Line:
             scores = classifier.scores([view.crop for view in part.views[:count]])
         except ModelFailed as error:
             log.error("part %d goes to review: %s", part.number, error)
-            return judge.decide(replace(part, reason="the model did not answer"), None)
+            return judge.decide(replace(part, reason=error.reason), None)
         if self.budget is not None and not self.budget.in_time(part):
             part = replace(part, reason=part.reason or NO_TIME)
         return judge.decide(part, scores)

@@ -11,19 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
-from edge.assembly import build_classifier, build_judge
+from edge.assembly import build_classifier, build_judge, open_device
 from edge.bundle import Bundle, BundleError
 from edge.changeover.drift import Drift
-from edge.changeover.fit import budget_ms
+from edge.changeover.fit import budget_ms, trial_budget_ms
 from edge.changeover.flash import Flasher
 from edge.changeover.observed import Look, Observed, Work, Works
 from edge.changeover.presence import present
 from edge.changeover.probation import Probation
 from edge.changeover.shadow import Shadow, Side
 from edge.classify import TfliteClassifier
+from edge.classify.edgetpu import EdgeTpu
+from edge.classify.golden import check_latency
 from edge.classify.trial import try_in_child
 from edge.config import Config
-from edge.domain import Classifier, Verdict
+from edge.domain import Classifier, DelegateError, Verdict
 from edge.judge import Judge
 from edge.line import Line
 
@@ -73,7 +75,10 @@ class Models:
     """Made by the composition root; `run` and `shadow_jobs` are bodies of threads."""
 
     def __init__(self, config: Config, base: Path, outside: Outside) -> None:
-        """Find a model that answers: the live one, or the one before when that is damaged; raises `BundleError`."""
+        """Find a model that answers: the live one, or the one before when that is damaged.
+
+        Raises `BundleError` and, where an Edge TPU is configured and not to be used, `DelegateError`.
+        """
         self._config = config
         self._outside = outside
         self.flasher = Flasher(config, base)
@@ -86,6 +91,7 @@ class Models:
         self._trouble = ""
         self._untold: Mapping[str, str] = {}
         self._works = Works(self._history)
+        self._device = open_device(config.model)
         self.live = self._first()
         self.drift = Drift(self.live.bundle)
         self._probation = self._unfinished()
@@ -115,6 +121,7 @@ class Models:
                 except OSError as error:
                     self._complain(error)
                 self._look()
+                self._watch_device()
                 self._watch_over()
                 if time.monotonic() - noted_s > NOTE_EVERY_S:
                     noted_s = time.monotonic()
@@ -134,10 +141,10 @@ class Models:
         with contextlib.suppress(OSError), self._shelf.locked():  # a shelf may be read-only
             self._shelf.tidy()
         try:
-            return self._engine(self._shelf.current())
+            return self._engine(self._shelf.current(), self._device)
         except BundleError as error:
             try:
-                engine = self._engine(self.flasher.earlier())
+                engine = self._engine(self.flasher.earlier(), self._device)
             except BundleError:
                 raise error from None
             log.error("%s; the model before it judges instead: %s", error, engine.slot)
@@ -148,21 +155,24 @@ class Models:
             self._untold = {"event": "model_rolled_back", "model": engine.slot, "detail": str(error)}
             return engine
 
-    def _engine(self, bundle: Bundle) -> Engine:
+    def _engine(self, bundle: Bundle, device: EdgeTpu | None) -> Engine:
         """A trusted model that has answered its golden pictures in this process; raises `BundleError`."""
         if not self.flasher.trust.check(bundle).name:
             log.warning("%s: is UNSIGNED, and model.unsigned allows it: anybody may have made it", bundle.slot)
-        classifier = build_classifier(self._config.model, bundle)
+        classifier = build_classifier(self._config.model, bundle, device)
         return Engine(bundle=bundle, classifier=classifier, judge=build_judge(bundle), work=self._works.of(bundle.slot))
 
-    def _tried(self, slot: Path) -> Engine:
+    def _tried(self, slot: Path, device: EdgeTpu | None) -> Engine:
         """A model that a link points at now; one that was put there by hand has its trial first."""
         bundle = Bundle.open(slot)
         self.flasher.trust.check(bundle)
         if not self._is_proven(bundle.slot):
             model = self._config.model
-            try_in_child(slot, model.runtime, model.threads, self._budget_ms)
-        return self._engine(bundle)
+            try_in_child(slot, model.runtime, model.threads, trial_budget_ms(self._config))
+        engine = self._engine(bundle, device)
+        if device is not None:
+            check_latency(engine.classifier, bundle, self._budget_ms)
+        return engine
 
     def _is_proven(self, slot: str) -> bool:
         """Whether it came by a command, which has tried it, or has judged before."""
@@ -190,7 +200,7 @@ class Models:
         try:
             if slot is None:
                 raise BundleError(f"{self._shelf.root / 'current'}: points at no model")
-            self._change(self._tried(slot))
+            self._change(self._tried(slot, self._device))
         except BundleError as error:
             self._refuse(slot, error)
 
@@ -239,6 +249,17 @@ class Models:
             return None
         return self._begun(previous.name)
 
+    @property
+    def device_up(self) -> float | None:
+        """1 while the Edge TPU answers, 0 when it was lost; None without one."""
+        return None if self._device is None else float(not self._device.lost)
+
+    def _watch_device(self) -> None:
+        """A lost device is opened by a new process only: parts are reviewed until then. Raises `DelegateError`."""
+        if self._device is not None and self._device.lost:
+            self._outside.event({"event": "tpu_lost", "detail": self._device.lost})
+            raise DelegateError(f"the Edge TPU is lost ({self._device.lost}); see to its plug, cable and supply")
+
     def _complain(self, error: OSError) -> None:
         """A shelf that cannot be read is no reason to stop judging; said once."""
         if str(error) != self._trouble:
@@ -256,6 +277,7 @@ class Models:
             return
         why = probation.worse(engine.work.tally, self.drift.score)
         if why:
+            self._watch_device()  # its loss is no fault of the model
             self._probation = None
             self._take_back(why)
         elif probation.over(engine.work.tally):
@@ -281,7 +303,7 @@ class Models:
         elif (shadow is None or shadow.candidate.slot != slot.name) and slot != self._shadow_refused:
             self._drop_shadow()
             try:
-                self._begin_shadow(self._tried(slot))
+                self._begin_shadow(self._tried(slot, None))
             except BundleError as error:
                 self._shadow_refused = slot
                 log.error("%s; no model shadows", error)

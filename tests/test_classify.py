@@ -83,7 +83,7 @@ def test_a_truncated_model_is_refused_even_when_its_hash_fits(copied: Path, shar
     raw = model.read_bytes()
     model.write_bytes(raw[: int(len(raw) * share)])
     said = refusal(repack(copied))
-    assert "the runtime refuses it" in said or "the runtime crashes on this model" in said
+    assert "the runtime refuses it" in said or "the runtime crashes or hangs on this model" in said
 
 
 def test_a_wrong_input_shape_is_refused(copied: Path) -> None:

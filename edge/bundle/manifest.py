@@ -104,6 +104,16 @@ class Bundle:
         return self.folder / "model.tflite"
 
     @property
+    def edgetpu_model(self) -> Path:
+        """The network as compiled for an Edge TPU; raises `BundleError` when the manifest vouches for none."""
+        if "model_edgetpu.tflite" not in self.manifest.files:
+            raise BundleError(
+                f"{self.folder}: has no model_edgetpu.tflite, and model.delegate is edgetpu; train it where"
+                " edgetpu_compiler is installed, or set model.delegate: none"
+            )
+        return self.folder / "model_edgetpu.tflite"
+
+    @property
     def slot(self) -> str:
         """The folder's name on the shelf."""
         return f"{self.manifest.name}-{self.hash8}"

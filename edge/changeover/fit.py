@@ -66,6 +66,11 @@ def check_input(bundle: Bundle, config: Config) -> None:
         )
 
 
+def trial_budget_ms(config: Config) -> float:
+    """How long an answer may take in the trial, on the CPU: any time where an Edge TPU will judge in its place."""
+    return budget_ms(config) if config.model.delegate == "none" else 0.0
+
+
 def budget_ms(config: Config) -> float:
     """How long one answer may take: as configured, or the time of one frame."""
     if config.model.budget_ms:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edge.bundle import Bundle, BundleError, Shelf, Signer, Trust
 from edge.changeover.fetch import fetched
-from edge.changeover.fit import budget_ms, check_input, check_labels, check_version
+from edge.changeover.fit import check_input, check_labels, check_version, trial_budget_ms
 from edge.changeover.history import History
 from edge.classify.trial import Trial, try_in_child
 from edge.config import Config
@@ -105,7 +105,9 @@ class Flasher:
         check_labels(bundle, self._config.model.labels)
         check_input(bundle, self._config)
         model = self._config.model
-        trial = try_in_child(bundle.folder, model.runtime, model.threads, budget_ms(self._config))
+        if model.delegate == "edgetpu":
+            self._say(f"{bundle.edgetpu_model.name}: is there; the daemon tries it on the Edge TPU")
+        trial = try_in_child(bundle.folder, model.runtime, model.threads, trial_budget_ms(self._config))
         self._say(str(trial))
         return bundle, signer, trial
 

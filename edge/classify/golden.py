@@ -63,6 +63,17 @@ def latency_ms(classifier: Classifier, bundle: Bundle) -> float:
     return 1000 * median(took_s)
 
 
+def check_latency(classifier: Classifier, bundle: Bundle, budget_ms: float) -> float:
+    """As `latency_ms`; raises `BundleError` when it is above the budget, 0 being none."""
+    took_ms = latency_ms(classifier, bundle)
+    if budget_ms and took_ms > budget_ms:
+        raise BundleError(
+            f"{bundle.folder}: takes {took_ms:.2f} ms an answer here, {budget_ms:g} ms are allowed (model.budget_ms);"
+            " train a smaller one"
+        )
+    return took_ms
+
+
 def _asked(classifier: Classifier, bundle: Bundle, file: str) -> NDArray[np.int64]:
     try:
         scores = classifier.scores([_picture(bundle, file)])

@@ -6,18 +6,16 @@ import contextlib
 import json
 import os
 import resource
-import signal
-import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from edge.bundle import Bundle, BundleError
-from edge.classify.golden import check_golden, check_use, latency_ms
+from edge.classify.child import REFUSED, ChildFailed, ChildRefused, ask_child
+from edge.classify.golden import check_golden, check_latency, check_use
 from edge.classify.tflite import TfliteClassifier
 
 DEADLINE_S = 60.0
-REFUSED = 3
 MEMORY_BYTES = 1024 * 1024 * 1024
 """What the child may allocate; a line's model takes some tens of MB."""
 
@@ -45,19 +43,15 @@ def try_in_child(folder: Path, runtime: str = "auto", threads: int = 1, budget_m
     `budget_ms`: the longest that one answer may take; 0 means any. Raises `BundleError`, also when the child crashes
     or never ends.
     """
-    command = [sys.executable, "-m", "edge.classify.trial", str(folder), runtime, str(threads), str(budget_ms)]
-    root = Path(__file__).resolve().parents[2]
     try:
-        ran = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
-    except subprocess.TimeoutExpired:
-        raise BundleError(f"{folder}: did not answer within {DEADLINE_S:.0f} s; convert the model again") from None
-    lines = ran.stdout.strip().splitlines() or [""]
-    if ran.returncode == 0:
-        return Trial(**json.loads(lines[-1]))
-    if ran.returncode == REFUSED:
-        raise BundleError(lines[-1])
-    how = signal.Signals(-ran.returncode).name if ran.returncode < 0 else f"exit code {ran.returncode}"
-    raise BundleError(f"{folder}: the runtime crashes on this model ({how}); convert it again")
+        words = str(folder), runtime, str(threads), str(budget_ms)
+        return Trial(**json.loads(ask_child("edge.classify.trial", *words, deadline_s=DEADLINE_S)))
+    except ChildRefused as refused:
+        raise BundleError(str(refused)) from None
+    except ChildFailed as failed:
+        raise BundleError(
+            f"{folder}: the runtime crashes or hangs on this model ({failed}); convert it again"
+        ) from None
 
 
 def main(folder: str, runtime: str, threads: str, budget_ms: str) -> int:
@@ -81,12 +75,7 @@ def _tried(folder: Path, runtime: str, threads: int, budget_ms: float) -> Trial:
     check_use(bundle)
     classifier = TfliteClassifier(bundle, runtime, threads)
     off = check_golden(classifier, bundle)
-    took_ms = latency_ms(classifier, bundle)
-    if budget_ms and took_ms > budget_ms:
-        raise BundleError(
-            f"{bundle.model}: takes {took_ms:.2f} ms an answer here, {budget_ms:g} ms are allowed (model.budget_ms);"
-            " train a smaller one"
-        )
+    took_ms = check_latency(classifier, bundle, budget_ms)
     return Trial(
         slot=bundle.slot,
         backend=classifier.backend,

@@ -57,6 +57,7 @@ def examined(config: Config, base: Path) -> Iterator[Finding]:
     looks: list[Callable[[], Finding]] = [
         _runtime,
         lambda: _model(config, base),
+        lambda: _delegate(config, base),
         lambda: _camera(config),
         lambda: _pins(config),
         lambda: _broker(config),
@@ -90,6 +91,27 @@ def _model(config: Config, base: Path) -> Finding:
             what="model", well=False, found=str(error), do="linegate models list; linegate models flash BUNDLE"
         )
     return Finding(what="model", well=True, found=f"{bundle.slot} answers its golden pictures, {signer}")
+
+
+def _delegate(config: Config, base: Path) -> Finding:
+    from edge.assembly import open_bundle
+    from edge.bundle import BundleError, Shelf
+    from edge.changeover.presence import is_watched
+    from edge.classify.edgetpu import try_library
+    from edge.domain import DelegateError
+
+    model = config.model
+    if model.delegate == "none":
+        return Finding(what="delegate", well=True, found="not wanted (model.delegate: none)")
+    try:
+        network = open_bundle(model, base).edgetpu_model.name
+        if is_watched(Shelf(base / model.shelf)):
+            return Finding(what="delegate", well=True, found="the daemon that runs has it: linegate_tpu_up")
+        try_library(model.delegate_library, model.runtime)
+    except (BundleError, DelegateError) as error:
+        found, _, do = str(error).partition("; ")
+        return Finding(what="delegate", well=False, found=found, do=do)
+    return Finding(what="delegate", well=True, found=f"{model.delegate_library} opens the device, {network} is there")
 
 
 def _camera(config: Config) -> Finding:

@@ -113,6 +113,8 @@ class Model:
     shadow_folder: str = "var/shadow"
     runtime: str = choice("auto", "auto", "litert", "tflite-runtime")
     threads: int = number(1, 1, 4, "")
+    delegate: str = choice("none", "none", "edgetpu")
+    delegate_library: str = "libedgetpu.so.1"
     hurry_s: float = number(0.1, 0.005, 60.0, "s")
     deadline_s: float = number(0.0, 0.0, 600.0, "s")
 

@@ -143,7 +143,9 @@ def run(base: Path, swaps: int, seed: int = 1) -> Outcome:
     simulator = Simulator(belt, paced=True)
     verdicts: list[Verdict] = []
     last, original = [""], models.build_classifier
-    models.build_classifier = lambda settings, bundle: Named(original(settings, bundle), bundle.slot, last)  # type: ignore[assignment,return-value]
+    models.build_classifier = lambda settings, bundle, *device: Named(
+        original(settings, bundle, *device), bundle.slot, last
+    )  # type: ignore[assignment,return-value]
     try:
         daemon = app.Daemon(
             settings, base, open_frames=lambda: simulator, patient=True,
