@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from edge import clock
-from edge.bundle import Bundle, Shelf
+from edge.bundle import EDGETPU_FILE, Bundle, Shelf
 from edge.classify import TfliteClassifier, check_golden
 from edge.classify.edgetpu import EdgeTpu
 from edge.config import Config, Model, PicameraSource, Source
@@ -38,9 +38,12 @@ def build_judge(bundle: Bundle) -> Judge:
     )
 
 
-def open_device(config: Model) -> EdgeTpu | None:
+def open_device(config: Model, live: Bundle | None) -> EdgeTpu | None:
     """What runs the live model in place of the CPU, for one process at a time; raises `DelegateError`."""
-    return EdgeTpu(config.delegate_library, config.runtime) if config.delegate == "edgetpu" else None
+    if config.delegate == "none":
+        return None
+    first = live.folder / EDGETPU_FILE if live is not None and EDGETPU_FILE in live.manifest.files else None
+    return EdgeTpu(config.delegate_library, config.runtime, first)
 
 
 def build_classifier(config: Model, bundle: Bundle, device: EdgeTpu | None = None) -> TfliteClassifier:

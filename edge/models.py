@@ -91,7 +91,7 @@ class Models:
         self._trouble = ""
         self._untold: Mapping[str, str] = {}
         self._works = Works(self._history)
-        self._device = open_device(config.model)
+        self._device = open_device(config.model, self._trusted())
         self.live = self._first()
         self.drift = Drift(self.live.bundle)
         self._probation = self._unfinished()
@@ -136,6 +136,15 @@ class Models:
                 stopping.wait(0.2)
             else:
                 shadow.work(0.2)
+
+    def _trusted(self) -> Bundle | None:
+        """The live bundle when nothing speaks against it yet."""
+        try:
+            bundle = self._shelf.current()
+            self.flasher.trust.check(bundle)
+        except BundleError:
+            return None
+        return bundle
 
     def _first(self) -> Engine:
         with contextlib.suppress(OSError), self._shelf.locked():  # a shelf may be read-only

@@ -4,6 +4,7 @@ The only room the trainer may enter; it needs numpy and OpenCV and nothing else 
 """
 
 from edge.bundle.manifest import (
+    EDGETPU_FILE,
     Bundle,
     BundleError,
     Golden,
@@ -21,6 +22,7 @@ from edge.bundle.unpack import bundle_below, unpack
 from edge.bundle.versions import is_older
 
 __all__ = [
+    "EDGETPU_FILE",
     "Bundle",
     "BundleError",
     "Golden",

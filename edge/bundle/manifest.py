@@ -13,6 +13,7 @@ from typing import Any
 from edge.bundle.ring import WRAP_PX, Ring
 
 SCHEMA = "linegate.bundle/1"
+EDGETPU_FILE = "model_edgetpu.tflite"
 LIMIT_BYTES = 256 * 1024 * 1024
 MANIFEST_BYTES = 1024 * 1024
 
@@ -106,12 +107,12 @@ class Bundle:
     @property
     def edgetpu_model(self) -> Path:
         """The network as compiled for an Edge TPU; raises `BundleError` when the manifest vouches for none."""
-        if "model_edgetpu.tflite" not in self.manifest.files:
+        if EDGETPU_FILE not in self.manifest.files:
             raise BundleError(
-                f"{self.folder}: has no model_edgetpu.tflite, and model.delegate is edgetpu; train it where"
+                f"{self.folder}: has no {EDGETPU_FILE}, and model.delegate is edgetpu; train it where"
                 " edgetpu_compiler is installed, or set model.delegate: none"
             )
-        return self.folder / "model_edgetpu.tflite"
+        return self.folder / EDGETPU_FILE
 
     @property
     def slot(self) -> str:

@@ -30,12 +30,27 @@ SETTLE_S = 3.0
 OFF = "or set model.delegate: none"
 
 
+class NetworkCrashes(Exception):
+    """A network ends the process that loads it, while the library alone does not."""
+
+    def __init__(self, network: Path, how: ChildFailed) -> None:
+        super().__init__(f"crashes or hangs the library ({how}); compile it again")
+        self.network = network
+
+
 class EdgeTpu:
     """The device and the one thread that may touch it; open as long as this process lives."""
 
-    def __init__(self, library: str, runtime: str = "auto") -> None:
-        """Try the library in a child, then open the device here; raises `DelegateError`."""
-        try_library(library, runtime)
+    def __init__(self, library: str, runtime: str = "auto", first: Path | None = None) -> None:
+        """Try the library in a child, then open the device here; raises `DelegateError`.
+
+        `first`: the network that will be loaded first; the child tries it too, and one that crashes there is refused.
+        """
+        self._crashing: dict[Path, str] = {}
+        try:
+            try_library(library, runtime, first)
+        except NetworkCrashes as how:
+            self._crashing[how.network] = str(how)
         self.lost = ""
         """Why the device answers no more; empty while it does."""
         self._runtime = runtime
@@ -89,13 +104,9 @@ class EdgeTpu:
 
     def _loaded(self, model: Path) -> list[Any] | str:
         """A box with the interpreter, or why there is none: an exception would take it along to another thread."""
-        _, module = runtime_module(self._runtime)
-        try:
-            network = module.Interpreter(model_path=str(model), experimental_delegates=[self._delegate])
-            network.allocate_tensors()
-        except (ValueError, RuntimeError, MemoryError) as error:
-            return why_refused(error, "edgetpu")
-        return [network]
+        if model in self._crashing:
+            return self._crashing[model]
+        return _network(model, self._runtime, self._delegate)
 
 
 class OnDevice:
@@ -129,16 +140,20 @@ class OnDevice:
         self._tpu.invoke(self)
 
 
-def try_library(library: str, runtime: str = "auto") -> None:
-    """Load the library, open the device and let it go again, in a child; raises `DelegateError`.
+def try_library(library: str, runtime: str = "auto", network: Path | None = None) -> None:
+    """Load the library, open the device and let it go again, in a child; with a network on it, if one is given.
 
-    Not while another process has the device: it would be refused.
+    Raises `DelegateError` and `NetworkCrashes`. Not while another process has the device: it would be refused.
     """
+    words = [library, runtime] if network is None else [library, runtime, str(network)]
     try:
-        ask_child("edge.classify.edgetpu", library, runtime, deadline_s=DEADLINE_S)
+        ask_child("edge.classify.edgetpu", *words, deadline_s=DEADLINE_S)
     except ChildRefused as refused:
         raise DelegateError(str(refused)) from None
     except ChildFailed as failed:
+        if network is not None:
+            try_library(library, runtime)
+            raise NetworkCrashes(network, failed) from None
         raise DelegateError(
             f"model.delegate_library {library}: crashes or hangs when it is loaded ({failed}); install the one that was"
             f" built for this runtime, {OFF}"
@@ -173,10 +188,22 @@ def _delegate(library: str, runtime: str) -> Any:
         ) from None
 
 
-def main(library: str, runtime: str) -> int:
-    """What the child does."""
+def _network(model: Path, runtime: str, delegate: Any) -> list[Any] | str:
+    _, module = runtime_module(runtime)
     try:
-        _delegate(library, runtime)
+        network = module.Interpreter(model_path=str(model), experimental_delegates=[delegate])
+        network.allocate_tensors()
+    except (ValueError, RuntimeError, MemoryError) as error:
+        return why_refused(error, "edgetpu")
+    return [network]
+
+
+def main(library: str, runtime: str, network: str = "") -> int:
+    """What the child does. A network that is only refused is left to the daemon, which says so."""
+    try:
+        delegate = _delegate(library, runtime)
+        if network:
+            _network(Path(network), runtime, delegate)
     except (DelegateError, BundleError) as error:
         print(error)
         return REFUSED

@@ -7,6 +7,7 @@
  *   PRETEND=       open and work            PRETEND=refuse   no device
  *   PRETEND=crash  end the process          PRETEND=busy     refuse the second and third opening, counted in the log
  *   PRETEND=prepare  refuse every network
+ *   PRETEND=trap     end the process at the first network, counted in the log
  *   PRETEND_LOG    file to which every call is added, with the thread that made it
  *   PRETEND_GONE   file whose being there makes every answer fail, as a pulled plug does
  */
@@ -72,12 +73,12 @@ static void note(const char *what) {
     fclose(file);
 }
 
-static int openings(void) {
+static int calls(const char *what) {
     const char *path = getenv("PRETEND_LOG");
     FILE *file = path ? fopen(path, "r") : NULL;
     char line[200];
     int found = 0;
-    while (file && fgets(line, sizeof line, file)) found += !strncmp(line, "create", 6);
+    while (file && fgets(line, sizeof line, file)) found += !strncmp(line, what, strlen(what));
     if (file) fclose(file);
     return found;
 }
@@ -118,6 +119,7 @@ static int prepare(Context *context, Delegate *delegate) {
     Node *node;
     Registration *kind, mine = {kernel_init, kernel_free, kernel_prepare, kernel_invoke, NULL, 0, "pretend", 1, {0}};
     note("prepare");
+    if (is("trap") && calls("prepare") == 1) *(volatile int *)0 = 0;
     if (is("prepare") || context->plan(context, &plan)) return ERROR;
     int last = plan->data[plan->size - 1];
     if (context->node(context, last, &node, &kind) || kind->builtin_code != CONCATENATION) return ERROR;
@@ -130,7 +132,7 @@ void *tflite_plugin_create_delegate(char **keys, char **values, size_t count, vo
     (void)keys, (void)values, (void)count;
     note("create");
     if (is("crash")) *(volatile int *)0 = 0;
-    int opened = openings();
+    int opened = calls("create");
     if (is("refuse") || (is("busy") && (opened == 2 || opened == 3))) {
         report("no pretended device");
         return NULL;

@@ -4,7 +4,8 @@
     python -m tests.soak.belts --scenarios hand --seed 7 --verbose
 
 Every part that is reported is set against the truth by its place on the belt, not by time. A true part that crossed
-the gate is found, or told of by an event, or silently missed. A part that a hand took away may come out for review.
+the gate is found, or something at its place was left to a person, or it is missed. A part that a hand took away may
+come out for review.
 """
 
 from __future__ import annotations
@@ -51,12 +52,11 @@ class Tally:
     review: int = 0
     """Of the found, with a reason to leave them to a person."""
     told: int = 0
-    """Not found, but an event said that the tracker could not see there."""
+    """Not found itself, but something at its place was left to a person."""
     missed: int = 0
     """Not found, and nothing was said."""
     duplicates: int = 0
     phantoms: int = 0
-    events: int = 0
     frames: int = 0
     cpu_s: float = 0.0
     wrong: list[str] = field(default_factory=list)
@@ -203,7 +203,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     seed = random.SystemRandom().randrange(2**20) if given.seed is None else given.seed
     print(f"seed {seed}")
-    columns = ("parts", "missed", "duplicates", "phantoms", "review", "told", "events", "frames")
+    columns = ("parts", "missed", "duplicates", "phantoms", "review", "told", "frames")
     print(f"| {'scenario':12} | " + " | ".join(columns) + " | ms/frame |")
     print("|---|" + "---|" * (len(columns) + 1))
     total = Tally()
