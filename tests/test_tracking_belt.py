@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from threading import Event
@@ -19,7 +18,7 @@ from tests.soak import belts
 
 SMALL = SimulatorSource(width_px=320, height_px=240, part_px=56, speed_px_s=130, parts_per_minute=90, fps=25, seed=4)
 RARE = 2
-"""So many faults a drawn belt may have: what goes wrong once in hundreds of parts is measured by `make soak-belts`."""
+"""So many faults the second belt may have: arms and overlapping parts cost one now and then (docs/tracking.md)."""
 Change = Callable[[Image, int], Image]
 
 
@@ -254,11 +253,11 @@ def test_an_input_that_ends_while_the_belt_is_learned_gives_its_parts() -> None:
 
 @pytest.mark.parametrize("scenario", ["crowded", "opposed", "bar", "speeds", "wrong-speed", "side", "overlapping"])
 def test_nothing_is_lost_or_invented(scenario: str) -> None:
-    """A few dozen parts on belts drawn at random, each report set against the truth by its place on the belt."""
-    fixed = belts.run(belts.drawn(scenario, 1000, parts=16))
-    assert fixed.parts >= 10
-    assert fixed.faults == 0, fixed.wrong
-    seed = random.SystemRandom().randrange(2**20)
-    drawn = belts.run(belts.drawn(scenario, seed, parts=16))
-    print(f"{scenario}, seed {seed}: {drawn.wrong or 'nothing wrong'}")
-    assert drawn.faults <= RARE, (scenario, seed, drawn.wrong)
+    """A few dozen parts, each report set against the truth by its place on the belt; always the same two belts.
+
+    `make soak-belts` draws new ones, and measures what goes wrong on a belt in some dozens.
+    """
+    first, second = (belts.run(belts.drawn(scenario, seed, parts=16)) for seed in (1000, 1001))
+    assert min(first.parts, second.parts) >= 10
+    assert first.faults == 0, first.wrong
+    assert second.faults <= RARE, second.wrong
