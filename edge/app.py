@@ -121,24 +121,8 @@ class Daemon:
             undo.pop_all()
         self._observe_outbox()
         self._patient = patient or isinstance(config.source.chosen, ClipSource)
-        frames = self.metrics.frames(config.station.station)
-        self._capture = Capture(
-            lambda: self.machine.opened(self._open_frames()),
-            self._mailbox,
-            on_up=self._camera_changed,
-            on_frame=lambda _: frames.inc(),
-            on_drop=self._dropped,
-            patient=self._patient,
-        )
-        self._delivery = Delivery(
-            self.journal,
-            live_encoder(speaker, config),
-            on_committed=self._committed,
-            on_journal=self._journal_changed,
-            on_given=lambda verdict: self._work_gate(verdict, committed=False),
-            on_idle=self._tidy,
-            commits_per_s=config.journal.commits_per_s,
-        )
+        self._capture = self._capturing()
+        self._delivery = self._delivering(speaker)
 
     def run(self, notifier: Notifier) -> int:
         """Inspect until SIGTERM, SIGINT or the end of the input, then drain and stop; 0 when all went well.
@@ -251,6 +235,28 @@ class Daemon:
             on_late=self._late,
             on_unwitnessed=lambda part: self._disputed("camera", part),
             on_encoder=self._encoder_changed,
+        )
+
+    def _capturing(self) -> Capture:
+        frames = self.metrics.frames(self._config.station.station)
+        return Capture(
+            lambda: self.machine.opened(self._open_frames()),
+            self._mailbox,
+            on_up=self._camera_changed,
+            on_frame=lambda _: frames.inc(),
+            on_drop=self._dropped,
+            patient=self._patient,
+        )
+
+    def _delivering(self, speaker: Speaker) -> Delivery:
+        return Delivery(
+            self.journal,
+            live_encoder(speaker, self._config),
+            on_committed=self._committed,
+            on_journal=self._journal_changed,
+            on_given=lambda verdict: self._work_gate(verdict, committed=False),
+            on_idle=self._tidy,
+            commits_per_s=self._config.journal.commits_per_s,
         )
 
     def _observe_outbox(self) -> None:
@@ -395,15 +401,15 @@ class Daemon:
     def _camera_changed(self, up: bool) -> None:
         self.board.camera(up)
         self.metrics.camera_up(self._config.station.station).set(up)
-        if self.publisher is not None:
-            self.publisher.say_event({"event": "camera_up" if up else "camera_lost"})
+        self._say(event="camera_up" if up else "camera_lost")
 
     def _journal_changed(self, trouble: str) -> None:
         self.board.journal(not trouble)
         self.metrics.journal_up.set(not trouble)
-        if self.publisher is not None:
-            document = {"event": "journal_down", "detail": trouble} if trouble else {"event": "journal_writes"}
-            self.publisher.say_event(document)
+        if trouble:
+            self._say(event="journal_down", detail=trouble)
+        else:
+            self._say(event="journal_writes")
 
     def _broker_changed(self, up: bool) -> None:
         self.board.broker(up)
@@ -434,9 +440,7 @@ class Daemon:
                 view.say_counters(counters)
         self._told_state, self._told_counters = state, counters
         while not self._damages.empty():
-            detail = self._damages.get()
-            if self.publisher is not None:
-                self.publisher.say_event({"event": "journal_damaged", "detail": detail})
+            self._say(event="journal_damaged", detail=self._damages.get())
 
     def _stop(self, notifier: Notifier) -> int:
         """The same way as the end of the input: the source ends, everything drains, survivors are named."""

@@ -6,12 +6,12 @@ import base64
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from edge.bundle import BundleError
+from edge.changeover.history import minute
 
 DECISIONS = ("pass", "reject", "review")
 SHOWN = 60
@@ -68,7 +68,7 @@ class Comparison:
         title = f"{escape(counts['candidate'])} beside {escape(counts['live'])}"
         kept = list(self.disagreements())
         figures = "\n".join(self._figure(each) for each in kept[-SHOWN:])
-        since = datetime.fromtimestamp(counts["since"], UTC).strftime("%Y-%m-%d %H:%M UTC")
+        since = minute(counts["since"])
         shown = f"the newest {SHOWN} of {len(kept)} kept" if len(kept) > SHOWN else f"{len(kept)} kept"
         return (
             f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,11 @@ class History:
         fresh = self.path.with_name(".link-history")
         fresh.write_bytes(b"".join(lines[len(lines) // 2 :]))
         fresh.replace(self.path)
+
+
+def minute(at_s: float) -> str:
+    """A moment in Unix seconds for people, as `2026-11-24 09:31 UTC`."""
+    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _is_count(value: object) -> bool:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from edge.bundle import Bundle, BundleError, Shelf, Trust
-from edge.changeover.history import History, Tally
+from edge.changeover.history import History, Tally, minute
 
 LINKS = {"current": "live", "previous": "previous", "shadow": "shadow"}
 
@@ -82,6 +81,5 @@ def _since(event: Mapping[str, Any]) -> str:
     """Since when it is live, how that came, who asked for it, and why."""
     if not event:
         return ""
-    moment = datetime.fromtimestamp(event["at"], UTC).strftime("%Y-%m-%d %H:%M UTC")
     how = ", ".join(str(event[each]) for each in ("how", "by", "why") if event.get(each))
-    return f"since {moment} ({how})"
+    return f"since {minute(event['at'])} ({how})"
