@@ -47,7 +47,7 @@ def _banded(plane: Image) -> Profiles:
     rows = height // bands
     stacked = plane[: bands * rows].reshape(bands, rows, along)
     sums = stacked.sum(axis=1, dtype=np.uint16 if rows <= 257 else np.uint32)  # the smaller is twice as quick
-    return np.asarray(sums * np.float32(1 / rows), dtype=np.float32)
+    return np.asarray(sums / np.float32(rows), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
