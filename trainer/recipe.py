@@ -40,6 +40,8 @@ class Split:
     test: float = number(0.2, 0.05, 0.5)
     official: bool = True
     """Measure the data's own train/test folders too, when there are any, with a training of their own."""
+    join_copies: bool = False
+    """Join groups of `groups.csv` that show the same part by near-copies found; either way the run names them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

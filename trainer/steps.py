@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from trainer import card, dataset, gather, leakage, lint, measure, pack, register
+from edge.bundle import laid
+from trainer import card, dataset, gather, grouping, leakage, lint, measure, pack, register
 from trainer.augment import seen
 from trainer.claims import CHOSEN, rate_text
 from trainer.errors import Refused
 from trainer.limits import columns, evidence
+from trainer.recipe import Recipe
 from trainer.run import Part, Run, read_json, say, write, write_json
 
 SPLITS = ("train", "validation", "test")
@@ -41,10 +43,18 @@ def divide(run: Run) -> None:
     data = dataset.scan(run.data)
     good = dataset.good_labels(data.labels, run.recipe.good)
     run, data, lost = _registered(run, data)
+    apart: list[list[str]] = []
     if data.grouped_by == "file":
-        found = leakage.pairs(dataset.readable(data.root, each.file, 1) for each in data.pictures)
-        data = dataset.regrouped(data, leakage.parts(len(data.pictures), found), "near-copies found")
+        prints = _prints(run.recipe, data, data.pictures)
+        data = grouping.grouped(data, prints, leakage.parts(len(data.pictures), prints.pairs()))
+    elif register.ring_of(run.recipe) is not None:
+        data, apart = _listed(run.recipe, data)
     say(f"data: {len(data.pictures)} pictures, {len({p.group for p in data.pictures})} parts (by {data.grouped_by})")
+    masked = sum(bool(each.mask) for each in data.pictures)
+    if masked:
+        say(f"  masks say where flaws are: {masked} of the pictures have one")
+    if good:
+        say(f"good: {', '.join(good)}{'' if run.recipe.good else ' (by the name; --good NAME says otherwise)'}")
     for file in data.unreadable:
         say(f"  left out, not readable: {file}")
     _divided(run.part("grouped"), dataset.divide(data, good, run.recipe.split, run.recipe.seed))
@@ -59,7 +69,7 @@ def divide(run: Run) -> None:
         say(f"  a person should look: part {group} carries more than one label")
     facts: dict[str, Any] = {"contradictory": contradictory, "leakage": _leaks(data)}
     facts |= {"labels": ordered, "good": good or [dataset.NO_DEFECT], "grouped_by": data.grouped_by}
-    facts |= {"unreadable": data.unreadable, "unregistered": lost}
+    facts |= {"listed_apart": apart, "unreadable": data.unreadable, "unregistered": lost}
     write_json(run.out / "data.json", {**facts, "fingerprint": data.fingerprint()})
 
 
@@ -76,6 +86,30 @@ def _registered(run: Run, data: dataset.Dataset) -> tuple[Run, dataset.Dataset, 
         say(f"  left out, its ring is not to be found: {file} (on the device such a view counts for nothing)")
     found = tuple(each for each in data.pictures if each.file not in set(lost))
     return run, dataclasses.replace(data, pictures=found), lost
+
+
+def _listed(recipe: Recipe, data: dataset.Dataset) -> tuple[dataset.Dataset, list[list[str]]]:
+    """Listed groups that show the same part are named, and joined if the recipe says so."""
+    few = grouping.few_of_each(data)
+    apart = grouping.kept_apart(few, _prints(recipe, data, few))
+    if apart:
+        torn = sum(len(each) for each in apart)
+        say(f"  {torn} listed groups show only {len(apart)} parts between them, by near-copies: e.g. {apart[0]}")
+        say(
+            "  they are joined"
+            if recipe.split.join_copies
+            else "  they are kept as listed (split.join_copies: true joins)"
+        )
+    return (grouping.joined(data, apart) if apart and recipe.split.join_copies else data), apart
+
+
+def _prints(recipe: Recipe, data: dataset.Dataset, asked: Sequence[dataset.Picture]) -> leakage.Prints:
+    """What near-copies are known by: of unrolled rings, where the parts have one."""
+    spec = dataclasses.replace(register.input_spec(recipe), channels=1)
+    pictures = (dataset.readable(data.root, each.file, 1) for each in asked)
+    if spec.registration is None:
+        return leakage.Prints.of(pictures)
+    return leakage.Prints.of_strips(laid(each, spec) for each in pictures)
 
 
 def measure_all(run: Run) -> None:
