@@ -43,6 +43,7 @@ lint: $(DEV)  ## style, types, and who may import whom
 
 bench: $(DEVICE)  ## what every stage costs, and the whole beside other trackers on the same belts (twenty minutes)
 	.venv/bin/linegate bench
+	.venv/bin/python -m benchmarks.stages
 	@$(MAKE) --no-print-directory $(PEERS)
 	@if [ -s $(PEERS) ]; then cat $(PEERS); else .venv-bench/bin/python -m benchmarks.compare; fi
 

@@ -9,13 +9,10 @@ import logging
 import signal
 import sys
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
-from math import inf
 from pathlib import Path
-from queue import SimpleQueue
 from threading import Event, current_thread, main_thread
 
 from prometheus_client import CollectorRegistry
@@ -29,13 +26,15 @@ from edge.config import ClipSource, Config, PicameraSource
 from edge.crew import Crew
 from edge.delivery import Decided, Delivery
 from edge.domain import Classifier, Decision, Frame, Part, Source, Verdict
+from edge.engine import Engine
 from edge.haste import Haste
+from edge.inspecting import Inspecting
 from edge.line import Line
 from edge.machine import Machine
 from edge.mailbox import Mailbox
-from edge.message import Record, Speaker, iso
+from edge.message import Record, Speaker
 from edge.metrics import Metrics
-from edge.models import Engine, Models, Outside
+from edge.models import Models, Outside
 from edge.notify import Notifier
 from edge.page import About, PageServer, StatusBoard, open_server
 from edge.remote import Remote
@@ -45,6 +44,7 @@ from edge.sinks.journal import Journal
 from edge.sinks.mqtt import MqttPublisher, topic_prefix
 from edge.sinks.sparkplug import SparkplugView
 from edge.sources import open_source
+from edge.telling import Telling
 from edge.timed import TimedClassifier, TimedTracker
 from edge.tracking import open_tracker
 
@@ -56,8 +56,6 @@ TICK_S = 0.5
 SWITCH_S = 0.0005
 """How long one thread may keep the interpreter from another. Python's own 5 ms add up to three times on a verdict's
 way to the broker while another thread is busy; benchmarks/publish_latency.py measures it."""
-DISK_LOW_MB = 200.0
-"""With less free on the journal's disk an event warns; what becomes of verdicts on a full disk says docs/mqtt.md."""
 
 
 class Daemon:
@@ -88,12 +86,7 @@ class Daemon:
         self._crew = Crew()
         self._mailbox: Mailbox[Frame] = Mailbox(MAILBOX_FRAMES)
         self._delivered, self._leaving = Event(), Event()
-        self._encoder_up = True
-        self._inspected = 0
-        self._damages: SimpleQueue[str] = SimpleQueue()
-        self._disk_low = False
-        self._told_state: dict[str, object] = {}
-        self._told_counters: dict[str, object] = {}
+        self.telling = Telling(self.board, self.metrics, config.station.station)
         with ExitStack() as undo:
             self.machine = self._machine(config)  # first: pins that a killed process left as they were come to rest
             undo.callback(self.machine.close)
@@ -101,7 +94,7 @@ class Daemon:
                 base / config.journal.path,
                 config.journal.keep_days,
                 config.journal.keep_mb,
-                on_damage=lambda detail: self._damages.put(detail),
+                on_damage=self.telling.damaged,
             )
             undo.callback(self.journal.close)
             self.server = self._server(config, registry)
@@ -120,9 +113,18 @@ class Daemon:
             self.line = self._observed_line()
             undo.pop_all()
         self._observe_outbox()
-        self._patient = patient or isinstance(config.source.chosen, ClipSource)
-        self._capture = self._capturing()
+        patient = patient or isinstance(config.source.chosen, ClipSource)
+        self._capture = self._capturing(patient)
         self._delivery = self._delivering(speaker)
+        self._inspecting = Inspecting(
+            self.line,
+            self._mailbox,
+            self._delivery,
+            machine=self.machine,
+            board=self.board,
+            metrics=self.metrics,
+            patient=patient,
+        )
 
     def run(self, notifier: Notifier) -> int:
         """Inspect until SIGTERM, SIGINT or the end of the input, then drain and stop; 0 when all went well.
@@ -148,10 +150,10 @@ class Daemon:
         if self.machine.reject is not None:
             crew.start("reject", lambda: self.machine.run(self._leaving))
         crew.start("models", lambda: self.models.run(self._leaving))
-        crew.start("shadow", lambda: self.models.shadow_jobs(self._leaving))
+        crew.start("shadow", lambda: self.models.shadowing.work(self._leaving))
         if self.remote.commands:
             crew.start("flash", lambda: self.remote.run(self._leaving))
-        crew.start("inspect", self._inspect)
+        crew.start("inspect", self._inspecting.run)
         crew.start("capture", lambda: self._capture.run(crew.stopping))
         self._watch(notifier)
         return self._stop(notifier)
@@ -164,7 +166,7 @@ class Daemon:
             Outside(
                 dress=self._timed,
                 live=self._judged_by,
-                event=lambda document: self._say(**document),
+                event=lambda document: self.telling.event(**document),
                 swapped=lambda result: self.metrics.model_swaps(result).inc(),
             ),
         )
@@ -200,7 +202,7 @@ class Daemon:
         self.board.seen(part)
         self.machine.seen(part)
         if part.reason == UNSEEN:
-            self._disputed("eye", part)
+            self.telling.disputed("eye", part)
         if self.archive is not None:
             self.archive.seen(part)
 
@@ -208,20 +210,23 @@ class Daemon:
         if not config.mqtt.enabled:
             return None
         publisher = MqttPublisher(
-            config.mqtt, config.station, self.journal, self._broker_changed, commands=self.remote.commands
+            config.mqtt, config.station, self.journal, self.telling.broker, commands=self.remote.commands
         )
         if config.home_assistant.enabled:
             prefix = topic_prefix(config.mqtt.prefix, config.station)
             publisher.say_letter(announcement(config.home_assistant, config.station, prefix, __version__))
+        self.telling.send(publisher)
         return publisher
 
     def _sparkplug(self, config: Config, base: Path) -> SparkplugView | None:
         if not config.sparkplug.enabled:
             return None
         memory = base / f"{config.journal.path}.sparkplug"
-        return SparkplugView(
+        view = SparkplugView(
             config.sparkplug, config.mqtt, config.station, self.journal, memory=memory, version=__version__
         )
+        self.telling.show(view)
+        return view
 
     def _server(self, config: Config, registry: CollectorRegistry) -> PageServer | None:
         if not config.http.enabled:
@@ -232,20 +237,20 @@ class Daemon:
     def _machine(self, config: Config) -> Machine:
         return Machine(
             config,
-            on_late=self._late,
-            on_unwitnessed=lambda part: self._disputed("camera", part),
-            on_encoder=self._encoder_changed,
+            on_late=self.telling.late,
+            on_unwitnessed=partial(self.telling.disputed, "camera"),
+            on_encoder=self.telling.encoder,
         )
 
-    def _capturing(self) -> Capture:
+    def _capturing(self, patient: bool) -> Capture:
         frames = self.metrics.frames(self._config.station.station)
         return Capture(
             lambda: self.machine.opened(self._open_frames()),
             self._mailbox,
-            on_up=self._camera_changed,
+            on_up=self.telling.camera,
             on_frame=lambda _: frames.inc(),
-            on_drop=self._dropped,
-            patient=self._patient,
+            on_drop=self.telling.dropped,
+            patient=patient,
         )
 
     def _delivering(self, speaker: Speaker) -> Delivery:
@@ -253,7 +258,7 @@ class Daemon:
             self.journal,
             live_encoder(speaker, self._config),
             on_committed=self._committed,
-            on_journal=self._journal_changed,
+            on_journal=self.telling.journal,
             on_given=lambda verdict: self._work_gate(verdict, committed=False),
             on_idle=self._tidy,
             commits_per_s=self._config.journal.commits_per_s,
@@ -267,63 +272,13 @@ class Daemon:
         self.metrics.outbox_oldest_seconds.set_function(lambda: self.journal.backlog()[1])
         self.metrics.frame_age_seconds.set_function(self.board.frame_age_s)
         if self._config.encoder.kind == "gpio":
-            self.metrics.encoder_up.set_function(lambda: float(self._encoder_up))
+            self.metrics.encoder_up.set_function(lambda: float(self.telling.encoder_up))
 
     def _listen_to_signals(self) -> None:
         if current_thread() is not main_thread():
             return
         for each in (signal.SIGTERM, signal.SIGINT):
             signal.signal(each, lambda *_: self._crew.stopping.set())
-
-    def _inspect(self) -> None:
-        """The inspecting thread: every frame that is not dropped, in order, and the parts that it settled.
-
-        With more to judge than time, a newer frame does not wait until all parts are judged: the tracker, which would
-        lose parts without it, and the model then have half of the time each. A source that can wait does so instead.
-        """
-        waiting: deque[Iterator[Verdict]] = deque()
-        try:
-            while waiting or not self._mailbox.ended:
-                frame = self._mailbox.take(0.0 if waiting else 1.0)
-                began_s = time.monotonic()
-                if frame is not None:
-                    waiting.append(self._looked_at(frame))
-                looked_s = time.monotonic()
-                self._judge(waiting, until_s=inf if self._patient else looked_s + (looked_s - began_s))
-            waiting.append(self.line.finish())
-            self._judge(waiting, until_s=inf)
-        finally:
-            self._delivery.close()
-
-    def _looked_at(self, frame: Frame) -> Iterator[Verdict]:
-        """Settle the parts of a frame; their verdicts fall as they are taken."""
-        verdicts = self.line.inspect(frame)
-        self.machine.looked(frame)
-        self.board.frame(frame, self.line.tracker.outlines, self.line.entered)
-        self.metrics.entered(self.line.entered)
-        self._inspected += 1
-        return verdicts
-
-    def _judge(self, waiting: deque[Iterator[Verdict]], until_s: float) -> None:
-        """Judge what waits, oldest first: at least one part, and no more when the time has come."""
-        while waiting:
-            verdict = next(waiting[0], None)
-            if verdict is None:
-                waiting.popleft()
-                continue
-            self._delivery.give(self._decided(verdict))
-            if time.monotonic() >= until_s:
-                return
-
-    def _decided(self, verdict: Verdict) -> Decided:
-        forecast = self.machine.forecast(verdict)
-        return Decided(
-            verdict=verdict,
-            steady_s=time.monotonic(),
-            wall_s=time.time(),
-            eject_s=forecast.at_s,
-            late=forecast.late,
-        )
 
     def _deliver(self) -> None:
         try:
@@ -355,12 +310,7 @@ class Daemon:
         """In the delivering thread, while no verdict waits: what else is to be written, and is there room for more."""
         self.journal.settle()
         self.journal.prune(time.time())
-        free_mb = self.journal.free_bytes / 1e6
-        if (low := free_mb < DISK_LOW_MB) != self._disk_low:
-            self._disk_low = low
-            if low:
-                log.error("the journal's disk has only %.0f MB left: free space on it", free_mb)
-            self._say(event="disk_low" if low else "disk_has_room", detail=f"{free_mb:.0f} MB free")
+        self.telling.disk(self.journal.free_bytes)
 
     def _work_gate(self, verdict: Verdict, *, committed: bool) -> None:
         """A reject does not wait for the disk; where a pulse vouches for a part, it comes only for a verdict kept."""
@@ -368,79 +318,16 @@ class Daemon:
         if self.machine.reject is not None and committed == vouches:
             self.machine.reject.give(verdict)
 
-    def _late(self, verdict: Verdict, why: str) -> None:
-        """In the reject gate's thread: a part could not be treated as its verdict says."""
-        self.metrics.verdicts_late.inc()
-        self.board.late()
-        at_s = time.time() - (time.monotonic() - verdict.captured_at_s)
-        self._say(event="late", decision=verdict.decision.value, captured_at=iso(at_s), detail=why)
-
-    def _disputed(self, seen_by: str, part: Part) -> None:
-        """Camera and photo-eye do not agree about a part."""
-        self.metrics.parts_disputed(seen_by).inc()
-        log.warning("part %d was seen by the %s only", part.number, seen_by)
-        at_s = time.time() - (time.monotonic() - part.at_s)
-        self._say(event="part_disputed", seen_by=seen_by, captured_at=iso(at_s))
-
-    def _encoder_changed(self, up: bool) -> None:
-        self._encoder_up = up
-        if up:
-            log.warning("the encoder counts again")
-        else:
-            log.error("the encoder is silent while parts pass: check its cable; no part is ejected until it counts")
-        self._say(event="encoder_up" if up else "encoder_silent")
-
-    def _say(self, **event: str) -> None:
-        if self.publisher is not None:
-            self.publisher.say_event(event)
-
-    def _dropped(self, reason: str, count: int) -> None:
-        self.board.dropped(reason, count)
-        self.metrics.frames_dropped(reason).inc(count)
-
-    def _camera_changed(self, up: bool) -> None:
-        self.board.camera(up)
-        self.metrics.camera_up(self._config.station.station).set(up)
-        self._say(event="camera_up" if up else "camera_lost")
-
-    def _journal_changed(self, trouble: str) -> None:
-        self.board.journal(not trouble)
-        self.metrics.journal_up.set(not trouble)
-        if trouble:
-            self._say(event="journal_down", detail=trouble)
-        else:
-            self._say(event="journal_writes")
-
-    def _broker_changed(self, up: bool) -> None:
-        self.board.broker(up)
-        self.metrics.mqtt_up.set(up)
-
     def _watch(self, notifier: Notifier) -> None:
         """The main thread: feed systemd's watchdog from progress, tell subscribers what changed, tidy up."""
         notifier.ready("waiting for the first frame")
         inspected = -1
         while not (self._delivered.is_set() or self._crew.stopping.wait(TICK_S)):
-            if self._inspected != inspected or self._capture.looking or _is_triggered(self._config):
-                inspected = self._inspected
+            if self._inspecting.frames != inspected or self._capture.looking or _is_triggered(self._config):
+                inspected = self._inspecting.frames
                 notifier.alive()
             self._delivery.mind()
-            self._tell(notifier)
-
-    def _tell(self, notifier: Notifier) -> None:
-        """One line for `systemctl status`; state and counters for subscribers, which say what changed."""
-        status = self.board.snapshot()
-        parts = status["parts"]
-        notifier.status(f"{status['state']}, {parts['decided']} verdicts")
-        state = {"line": status["state"], "simulated": status["simulated"], "model": status["model"]}
-        counters = {"parts": parts["decided"]} | {key: parts[key] for key in ("pass", "reject", "review", "by_label")}
-        for view in (self.publisher, self.sparkplug):
-            if view is not None and state != self._told_state:
-                view.say_state(state)
-            if view is not None and counters != self._told_counters:
-                view.say_counters(counters)
-        self._told_state, self._told_counters = state, counters
-        while not self._damages.empty():
-            self._say(event="journal_damaged", detail=self._damages.get())
+            notifier.status(self.telling.state())
 
     def _stop(self, notifier: Notifier) -> int:
         """The same way as the end of the input: the source ends, everything drains, survivors are named."""

@@ -35,6 +35,7 @@ MAY = {
     "timed": {"domain"},
     "clock": set(),
     "haste": {"domain"},
+    "telling": {"domain", "message", "metrics", "page"},
 }
 """Room: what it may import from edge besides itself. The others (app, commands) are the composition."""
 

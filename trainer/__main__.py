@@ -18,6 +18,7 @@ STEPS = {
     "inspect": "look at the data: a table with a line per picture, and a page for people",
     "train": "divide the data and train the float network",
     "quantize": "convert the trained network into every variant",
+    "compare": "train the published layout beside it, where the recipe asks for that",
     "measure": "judge test parts with every variant; writes metrics.json",
     "protocol": "judge every part by a network that never saw it: five trainings, resumed fold by fold",
     "explain": "show which places of misjudged parts spoke for a defect",
@@ -61,7 +62,9 @@ def _do(asked: argparse.Namespace) -> None:
         run = _begun(asked)
         run.again("divide")
         run.once("divide", lambda: steps.divide(run))
-        run.once("train", lambda: steps.train(run.settled()))
+        from trainer import teach
+
+        run.once("train", lambda: teach.train(run.settled()))
         return
     if asked.command == "protocol" and (asked.data or asked.recipe):
         run = _begun(asked)
@@ -78,7 +81,14 @@ def _do(asked: argparse.Namespace) -> None:
     elif asked.command == "protocol":
         steps.protocol_all(run)
     else:
-        work = {"quantize": steps.quantize, "measure": steps.measure_all, "explain": steps.explain}[asked.command]
+        from trainer import teach
+
+        work = {
+            "quantize": teach.quantize,
+            "compare": teach.compare,
+            "measure": steps.measure_all,
+            "explain": steps.explain,
+        }[asked.command]
         run.again(asked.command)
         run.once(asked.command, lambda: work(run))
 

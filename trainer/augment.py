@@ -107,9 +107,9 @@ def compressed(image: Image, quality: float) -> Image:
 
 
 def _smeared(light: NDArray[np.float32], extent_px: float, random: np.random.Generator) -> NDArray[np.float32]:
-    """Out of focus, or moved along one axis during the exposure."""
+    """Out of focus or, as often, moved along one axis during the exposure."""
     sigma = max(extent_px, 0.05)
-    across, down = random.choice([(sigma, sigma), (sigma * 1.5, 0.05), (0.05, sigma * 1.5)])
+    across, down = random.choice([(sigma, sigma), (sigma, sigma), (sigma, 0.05), (0.05, sigma)])
     return np.asarray(cv2.GaussianBlur(light, (0, 0), sigmaX=float(across), sigmaY=float(down)), dtype=np.float32)
 
 

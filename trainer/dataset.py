@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle import digest, readable_image
+from trainer import folder
 from trainer import recipe as recipes
 from trainer.errors import Refused
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
 GOOD_WORDS = frozenset({"ok", "good", "normal", "pass", "okay", "io", "fine", "free", "perfect", "intact"})
 FLAW_WORDS = frozenset({"defect", "defects", "fault", "faults", "flaw", "flaws", "damage"})
 DENIALS = frozenset({"not", "no", "non", "without", "free", "zero"})
@@ -27,6 +27,7 @@ NO_DEFECT = "no_defect"
 PARTS = ("train", "validation", "test")
 FEWEST = 3
 KINDS = 3
+COLUMNS = ("file", "label", "group", "split", "official", "sha256", "mask")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,8 @@ class Picture:
     official: str = ""
     """`train` or `test` where the data came divided, otherwise empty."""
     split: str = ""
+    mask: str = ""
+    """The file that says where its flaw is, where one is given."""
 
     @property
     def part(self) -> tuple[str, str]:
@@ -57,7 +60,7 @@ class Dataset:
     pictures: tuple[Picture, ...]
     unreadable: tuple[str, ...] = ()
     grouped_by: str = "file"
-    """Where the groups come from: `groups.csv` or `file` (each picture its own part, copies joined)."""
+    """Where the groups come from: `groups.csv`, `folders` or `file` (each picture its own part, copies joined)."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -76,28 +79,35 @@ class Dataset:
 
 def scan(root: Path, classes: int = 2) -> Dataset:
     """Read a folder of at least so many classes, below `train/` and `test/` when there are such; raises `Refused`."""
-    if not root.is_dir():
-        raise Refused(f"{root}: there is no such folder; give the folder that holds one folder of pictures per class")
     found: list[Picture] = []
     unreadable: list[str] = []
-    for official, path in _files(root):
-        file = path.relative_to(root).as_posix()
+    entries = folder.entries(root)
+    _refuse_several(root, entries)
+    for each in entries:
         try:
-            readable_image(path, 1)
+            readable_image(root / each.file, 1)
         except ValueError:
-            unreadable.append(file)
+            unreadable.append(each.file)
             continue
-        found.append(Picture(file=file, label=path.parent.name, group=file, sha256=digest(path), official=official))
+        found.append(
+            Picture(
+                file=each.file,
+                label=each.label,
+                group=f"{each.label}/{each.part}" if each.part else each.file,
+                sha256=digest(root / each.file),
+                official=each.side,
+                mask=each.mask,
+            )
+        )
     if not found:
-        kinds = " ".join(sorted(SUFFIXES))
-        raise Refused(f"{root}: holds no readable picture; it should hold one folder per class with files {kinds}")
+        raise Refused(f"{root}: holds no readable picture; it should hold one folder per class with pictures")
     listed = root / "groups.csv"
     pictures = _listed_groups(listed, found) if listed.is_file() else found
     data = Dataset(
         root=root,
         pictures=tuple(_joined_copies(pictures)),
         unreadable=tuple(unreadable),
-        grouped_by="groups.csv" if listed.is_file() else "file",
+        grouped_by="groups.csv" if listed.is_file() else "folders" if any(each.part for each in entries) else "file",
     )
     if len(data.labels) < classes:
         raise Refused(
@@ -185,8 +195,8 @@ def save(data: Dataset, path: Path) -> None:
     """Write the manifest with its split, one line per picture, and beside it nothing else."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["file", "label", "group", "split", "official", "sha256"])
-        writer.writerows([p.file, p.label, p.group, p.split, p.official, p.sha256] for p in data.pictures)
+        writer.writerow(COLUMNS)
+        writer.writerows([getattr(each, name) for name in COLUMNS] for each in data.pictures)
 
 
 def restore(path: Path, root: Path) -> Dataset:
@@ -212,18 +222,12 @@ def readable(root: Path, file: str, channels: int) -> NDArray[np.uint8]:
         raise Refused(f"{error}; the data has changed since it was divided: start again with `run`") from None
 
 
-def _files(root: Path) -> list[tuple[str, Path]]:
-    folders = sorted(each for each in root.iterdir() if each.is_dir() and not each.name.startswith("."))
-    divided = {each.name for each in folders} >= {"train", "test"}
-    sides = [(each.name, each) for each in folders if each.name in ("train", "test")] if divided else [("", root)]
-    return [
-        (side, path)
-        for side, top in sides
-        for folder in sorted(top.iterdir())
-        if folder.is_dir() and not folder.name.startswith(".")
-        for path in sorted(folder.iterdir())
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
-    ]
+def _refuse_several(root: Path, entries: Sequence[folder.Entry]) -> None:
+    """A folder of folders of classes: two sets of parts are not one."""
+    inner = {each.part.split("/")[0] for each in entries if each.part}
+    if any(sounds_good(each) or each.casefold() in folder.SIDES for each in inner):
+        sets = sorted({each.file.split("/")[0] for each in entries if each.part})
+        raise Refused(f"{root}: holds several sets of pictures ({', '.join(sets[:4])}); give one: {root / sets[0]}")
 
 
 def _listed_groups(path: Path, found: list[Picture]) -> list[Picture]:

@@ -20,7 +20,7 @@ from trainer.dataset import Dataset, pixels
 from trainer.lesson import FLAWED, Lesson
 from trainer.measure import auroc
 from trainer.recipe import Recipe, Training
-from trainer.register import ring_of
+from trainer.register import input_spec
 from trainer.watch import Standing, Watch
 
 STEPS_AT_LEAST, STEPS_AT_MOST = 24, 60
@@ -36,14 +36,6 @@ class Trained:
     model: Any
     history: tuple[dict[str, float], ...]
     seconds: float
-
-
-def input_spec(recipe: Recipe) -> InputSpec:
-    """The recipe's input in the words of the bundle."""
-    shape = recipe.input
-    return InputSpec(
-        height=shape.height_px, width=shape.width_px, channels=shape.channels, registration=ring_of(recipe)
-    )
 
 
 def train(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from edge.bundle import readable_image
-from trainer import dataset, leakage, suspects, trivial
+from trainer import dataset, grouping, leakage, suspects, trivial
 from trainer.dataset import Dataset, Picture
 from trainer.errors import Refused
 from trainer.run import write, write_json
@@ -66,9 +66,11 @@ def look(root: Path, good: Sequence[str]) -> Overview:
         )
         for label, both in sums.items()
     }
-    copies = leakage.parts(len(thumbnails), leakage.pairs(thumbnails))
+    prints = leakage.Prints.of(thumbnails)
+    copies = leakage.parts(len(thumbnails), prints.pairs())
     table["near_copy_of"] = [data.pictures[leader].file if leader != i else "" for i, leader in enumerate(copies)]
-    table["part"] = table["group"] if data.grouped_by == "groups.csv" else [data.pictures[i].group for i in copies]
+    data = data if data.grouped_by != "file" else grouping.grouped(data, prints, copies)
+    table["part"] = [each.group for each in data.pictures]
     described = np.stack([suspects.describe(each) for each in thumbnails])
     table["doubt"] = suspects.doubts(described, table["label"].tolist(), table["part"].tolist()).round(3)
     telling = _telling(table) if fine else {}
@@ -127,7 +129,7 @@ def _findings(data: Dataset, table: pd.DataFrame, telling: dict[str, Document]) 
     found: Document = {
         "pictures": len(table),
         "parts": int(table["part"].nunique()),
-        "parts_from": data.grouped_by if data.grouped_by == "groups.csv" else "near-copies found",
+        "parts_from": data.grouped_by,
         "classes": {label: int(count) for label, count in table["label"].value_counts().sort_index().items()},
         "unreadable": list(data.unreadable),
         "sizes": {f"{w:.0f}×{h:.0f}": int(n) for (w, h), n in table.groupby(["width_px", "height_px"]).size().items()},

@@ -1,8 +1,8 @@
 """Near-copies: pictures of one part that were turned, mirrored or relit, found so that a split cannot tear them apart.
 
-Every picture is unrolled around its middle, so that a turn becomes a shift. The spectrum along the angle is the same
-for every turn and mirror image; it finds candidates. Each candidate is then verified by the correlation of the two
-unrolled pictures over all shifts, both ways round.
+Every picture is unrolled around its middle, or comes unrolled where its ring was found, so that a turn becomes a shift.
+The spectrum along the angle is the same for every turn and mirror image; it finds candidates. Each candidate is then
+verified by the correlation of the two unrolled pictures over all shifts, both ways round.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.bundle import ring
+
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
@@ -26,6 +28,8 @@ STRICTER = (ALIKE, 0.97, 0.985, 0.995)
 LARGEST = 0.2
 """Share of all pictures above which a group is no part but a kind of parts that look alike."""
 FEW = 8
+FAINT = 0.03
+"""Relative brightness below which structure on a strip is noise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,18 +41,42 @@ class Pair:
     alike: float
 
 
-def pairs(pictures: Iterable[Image], alike: float = ALIKE) -> list[Pair]:
-    """All near-copies among gray pictures, each pair once."""
-    unrolled = np.stack([_unrolled(each) for each in pictures])
-    waves = np.fft.rfft(unrolled, axis=2).astype(np.complex64)
-    prints = np.log1p(np.abs(waves[:, :, 1 : HARMONICS + 1])).reshape(len(unrolled), -1)
-    prints -= prints.mean(axis=0)
-    prints /= np.linalg.norm(prints, axis=1, keepdims=True) + 1e-9
-    return [
-        Pair(one=one, other=other, alike=how)
-        for one, other in sorted(_candidates(prints))
-        if (how := _correlation(waves[one], waves[other])) >= alike
-    ]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prints:
+    """What is compared of each picture: waves along the angle, `(n, rings, frequencies)`."""
+
+    waves: NDArray[np.complex64]
+    angles: int
+
+    @classmethod
+    def of(cls, pictures: Iterable[Image]) -> Prints:
+        """Of gray pictures, around their middles."""
+        return cls._of([_unrolled(each) for each in pictures])
+
+    @classmethod
+    def of_strips(cls, strips: Iterable[Image]) -> Prints:
+        """Of unrolled rings, as `laid` gives them: nothing is off centre, so likeness says more."""
+        return cls._of([_fine_strip(each) for each in strips])
+
+    @classmethod
+    def _of(cls, unrolled: Sequence[Floats]) -> Prints:
+        stack = np.stack(unrolled)
+        return cls(waves=np.fft.rfft(stack, axis=2).astype(np.complex64), angles=stack.shape[2])
+
+    def alike(self, one: int, other: int) -> float:
+        """The best correlation of two over all turns, as they are and mirrored."""
+        mine, theirs = self.waves[one], self.waves[other]
+        same = np.fft.irfft((mine * np.conj(theirs)).sum(axis=0), n=self.angles)
+        mirrored = np.fft.irfft((mine * theirs).sum(axis=0), n=self.angles)
+        return float(max(same.max(), mirrored.max()))
+
+    def pairs(self, alike: float = ALIKE) -> list[Pair]:
+        """All near-copies, each pair once."""
+        prints = np.log1p(np.abs(self.waves[:, :, 1 : HARMONICS + 1])).reshape(len(self.waves), -1)
+        prints -= prints.mean(axis=0)
+        prints /= np.linalg.norm(prints, axis=1, keepdims=True) + 1e-9
+        found = ((one, other, self.alike(one, other)) for one, other in sorted(_candidates(prints)))
+        return [Pair(one=one, other=other, alike=how) for one, other, how in found if how >= alike]
 
 
 def parts(count: int, found: Sequence[Pair]) -> list[int]:
@@ -121,6 +149,17 @@ def _unrolled(picture: Image) -> Floats:
     return np.asarray(strip / (np.linalg.norm(strip) + 1e-9), dtype=np.float32)
 
 
+def _fine_strip(strip: Image) -> Floats:
+    """The same of an unrolled ring: fine structure against its rows, loud and faint places weighing alike."""
+    gray = strip if strip.ndim == 2 else strip.mean(axis=2).astype(np.uint8)
+    small = np.asarray(cv2.resize(gray, (ANGLES, RINGS), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    fine = cv2.GaussianBlur(ring.relative(small), (0, 0), 0.8)
+    loud = np.sqrt(cv2.GaussianBlur(fine * fine, (0, 0), 10.0))
+    fine = (fine / (loud + FAINT))[:, ring.WRAP_PX : -ring.WRAP_PX]
+    fine -= fine.mean(axis=1, keepdims=True)
+    return np.asarray(fine / (np.linalg.norm(fine) + 1e-9), dtype=np.float32)
+
+
 def _candidates(prints: Floats) -> set[tuple[int, int]]:
     near: set[tuple[int, int]] = set()
     count = min(CANDIDATES + 1, len(prints))
@@ -134,10 +173,3 @@ def _candidates(prints: Floats) -> set[tuple[int, int]]:
             if start + row != other
         }
     return near
-
-
-def _correlation(one: NDArray[np.complex64], other: NDArray[np.complex64]) -> float:
-    """The best correlation over all turns, as they are and mirrored."""
-    same = np.fft.irfft((one * np.conj(other)).sum(axis=0), n=ANGLES)
-    mirrored = np.fft.irfft((one * other).sum(axis=0), n=ANGLES)
-    return float(max(same.max(), mirrored.max()))

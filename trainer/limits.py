@@ -60,6 +60,13 @@ def middle(steps: Floats, defective: NDArray[np.bool_]) -> float:
     return float(np.clip(-shift / max(slope, 1e-9), low, high))
 
 
+def even(steps: Floats, defective: NDArray[np.bool_], costs: Costs) -> float:
+    """The evidence at which passing a part costs as much as rejecting it, where nothing can be sent to review."""
+    slope, shift = _logistic(steps, defective)
+    odds = math.log(costs.overkill / costs.escape) - _prior(defective, costs)
+    return float(np.clip((odds - shift) / max(slope, 1e-9), steps.min(), steps.max()))
+
+
 def choose(steps: Floats, defective: NDArray[np.bool_], costs: Costs, scale: float) -> Limits:
     """Limits from the evidence (in steps of `scale`) of parts that were not trained on.
 
@@ -71,9 +78,7 @@ def choose(steps: Floats, defective: NDArray[np.bool_], costs: Costs, scale: flo
         # Nothing good was ever seen: nothing may pass.
         return Limits(pass_steps=-255, reject_steps=-255 + NARROWEST_STEPS, temperature=1.0, clamped=True)
     slope, shift = _logistic(steps, defective)
-    prior = math.log(costs.defect_share / (1 - costs.defect_share)) - math.log(
-        (defective.sum() + 1) / ((~defective).sum() + 1)
-    )
+    prior = _prior(defective, costs)
     # Passing costs p * escape, rejecting (1 - p) * overkill, reviewing `review`.
     review = min(costs.review, 0.99 * costs.escape * costs.overkill / (costs.escape + costs.overkill))
     low, high = review / costs.escape, 1 - review / costs.overkill
@@ -95,6 +100,12 @@ def choose(steps: Floats, defective: NDArray[np.bool_], costs: Costs, scale: flo
         temperature=round(temperature, 4),
         clamped=not math.isclose(raw, temperature),
     )
+
+
+def _prior(defective: NDArray[np.bool_], costs: Costs) -> float:
+    """How much likelier defects are on the line than among these parts, as a logarithm of odds."""
+    here = (defective.sum() + 1) / ((~defective).sum() + 1)
+    return math.log(costs.defect_share / (1 - costs.defect_share)) - math.log(here)
 
 
 def _logistic(steps: Floats, defective: NDArray[np.bool_]) -> tuple[float, float]:

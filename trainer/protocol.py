@@ -24,8 +24,8 @@ from trainer.claims import rate_text
 from trainer.dataset import Dataset, Picture
 from trainer.limits import Limits, columns, evidence
 from trainer.recipe import Recipe
-from trainer.run import read_json, write_json
-from trainer.runtime import Model
+from trainer.run import read_json, say, write_json
+from trainer.runtime import Model, latencies
 from trainer.trials import Judge
 
 Document = dict[str, Any]
@@ -86,7 +86,7 @@ def one(
         "float_disagrees": int(((evidence(floats, judge.good) > cut) != (np.array(steps) > 0)).sum()),
         "cut_steps": judge.cut,
         "bytes": len(content),
-        "latency_ms": round(judge.model.latency_ms(lesson.finished(laid[0], spec)), 4),
+        "latency_ms": latencies({name: (judge.model, lesson.finished(laid[0], spec))})[name],
         "cpu_seconds": round(spent, 1),
         "losses": [round(each["loss"], 4) for each in trained.history][:: max(1, len(trained.history) // 20)],
     }
@@ -141,9 +141,7 @@ def _cells(grids: Sequence[Document]) -> list[Document]:
     ]
 
 
-def run(
-    recipe: Recipe, data: Dataset, labels: Sequence[str], good: tuple[str, ...], folder: Path, say: Any
-) -> Document:
+def run(recipe: Recipe, data: Dataset, labels: Sequence[str], good: tuple[str, ...], folder: Path) -> Document:
     """All folds that are not yet done, one after the other, and the summary, in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     data = thinned(data)

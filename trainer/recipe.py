@@ -40,6 +40,8 @@ class Split:
     test: float = number(0.2, 0.05, 0.5)
     official: bool = True
     """Measure the data's own train/test folders too, when there are any, with a training of their own."""
+    join_copies: bool = False
+    """Join groups of `groups.csv` that show the same part by near-copies found; either way the run names them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +128,15 @@ class Training:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Compare:
+    """What is trained beside it for a row to compare with."""
+
+    plain_cnn_px: tuple[float, ...] = ()
+    """Sizes of picture at which the published layout is trained on the same pictures; empty: none."""
+    epochs: int = number(8, 1, 2000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Costs:
     """What a wrong or a withheld verdict costs, in any one unit, and how often parts are defective."""
 
@@ -152,6 +163,7 @@ class Recipe:
     network: Network = Network()
     augment: Augment = Augment()
     training: Training = Training()
+    compare: Compare = Compare()
     costs: Costs = Costs()
 
 
@@ -195,6 +207,8 @@ def _at_odds(recipe: Recipe, origin: str) -> list[str]:
         said.append(f"{origin}: training.coarse: must be 0 with plain_cnn, whose dense layer has one size of picture")
     if recipe.network.kind == "plain_cnn" and min(shape.height_px, shape.width_px) < 24:
         said.append(f"{origin}: input: plain_cnn needs pictures of 24 px or more")
+    if not all(24 <= side <= 1024 and side == int(side) for side in recipe.compare.plain_cnn_px):
+        said.append(f"{origin}: compare.plain_cnn_px: allowed: whole numbers from 24 to 1024")
     if recipe.network.kind == "mobilenet_v2_035" and min(shape.height_px, shape.width_px) < 32:
         said.append(f"{origin}: input: mobilenet_v2_035 needs pictures of 32 px or more")
     return said

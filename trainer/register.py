@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle import Ring, Unregistered
+from edge.bundle import InputSpec, Ring, Unregistered
 from edge.bundle import ring as rings
 from trainer import recipe as recipes
 from trainer.augment import Image
@@ -71,6 +71,14 @@ def ring_of(recipe: Recipe) -> Ring | None:
         rim_rises=wanted.rim_rises,
         inner=wanted.inner,
         outer=wanted.outer,
+    )
+
+
+def input_spec(recipe: Recipe) -> InputSpec:
+    """The recipe's input in the words of the bundle."""
+    shape = recipe.input
+    return InputSpec(
+        height=shape.height_px, width=shape.width_px, channels=shape.channels, registration=ring_of(recipe)
     )
 
 

@@ -103,6 +103,18 @@ class Run:
         """Those that have been divided."""
         return [part for part in map(self.part, ("grouped", "official")) if part.split.is_file()]
 
+    def divisions(self) -> list[Part]:
+        """The same; raises `Refused` when there are none."""
+        parts = self.parts()
+        if not parts:
+            raise Refused(f"{self.out}: holds no split.csv; run the step `train` (or `run`) with this --out first")
+        return parts
+
+    def classes(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """All labels, and the good ones among them; raises `Refused` before the data was read."""
+        facts = read_json(self.out / "data.json")
+        return tuple(facts["labels"]), tuple(facts["good"])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
@@ -150,6 +162,11 @@ class Part:
     def limits(self) -> Limits:
         """The operating point; raises `Refused`."""
         return Limits(**read_json(self.folder / "limits.json"))
+
+
+def say(line: str) -> None:
+    """Tell the person at the terminal how far it is."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def _made_from(recipe_text: str, data: Path) -> str:

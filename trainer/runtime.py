@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from trainer.quiet import quiet
 
 NAME = f"ai-edge-litert {ai_edge_litert.__version__}"
 KERNELS = "xnnpack"
+TURNS, CALLS, TURN_MS = 20, 100, 200.0
+"""How often, and how long at a stretch, a model is called for its latency: 2,000 calls of a small one."""
 
 
 def logits_of(outputs: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -70,12 +72,22 @@ class Model:
         whole = rows.dtype == np.int8
         return np.asarray((rows.astype(np.float32) - zero_point) * scale if whole else rows, np.float32).max(axis=2)
 
-    def latency_ms(self, picture: NDArray[np.uint8], rounds: int = 50) -> float:
-        """Median time of one bare call, one thread."""
-        self.raw(picture)
-        spent = []
-        for _ in range(rounds):
-            began = time.perf_counter()
-            self._interpreter.invoke()
-            spent.append(time.perf_counter() - began)
-        return 1000 * float(np.median(spent))
+    def call_ms(self) -> float:
+        """Time of one bare call about the picture that was asked about last."""
+        began = time.perf_counter()
+        self._interpreter.invoke()
+        return 1000 * (time.perf_counter() - began)
+
+
+def latencies(asked: Mapping[str, tuple[Model, NDArray[np.uint8]]]) -> dict[str, float]:
+    """Median time of one bare call of each model about its picture, in ms, one thread.
+
+    They are asked in turns, so that what else the machine does slows all of them alike.
+    """
+    spent: dict[str, list[float]] = {name: [] for name in asked}
+    for _ in range(TURNS):
+        for name, (model, picture) in asked.items():
+            model.raw(picture)
+            few = max(5, min(CALLS, int(TURN_MS / max(model.call_ms(), 1e-3))))
+            spent[name] += [model.call_ms() for _ in range(few)]
+    return {name: round(float(np.median(times)), 4) for name, times in spent.items()}

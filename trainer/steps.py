@@ -4,31 +4,34 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from trainer import card, dataset, gather, leakage, lint, measure, pack, register
-from trainer.augment import contact_sheet, seen
+from edge.bundle import laid
+from trainer import card, dataset, gather, grouping, leakage, lint, measure, pack, register
+from trainer.augment import seen
 from trainer.claims import CHOSEN, rate_text
 from trainer.errors import Refused
-from trainer.limits import columns, evidence, middle
+from trainer.limits import columns, evidence
 from trainer.recipe import Recipe
-from trainer.run import Part, Run, read_json, write, write_json
+from trainer.run import Part, Run, read_json, say, write, write_json
 
 SPLITS = ("train", "validation", "test")
-REPRESENTATIVE = 200
 
 
 def run(run: Run, shelf: Path | None, key: Path | None = None) -> None:
     """Everything, in order; what a killed run had finished is not done again."""
     run.once("divide", lambda: divide(run))
     run = run.settled()
-    run.once("train", lambda: train(run))
-    run.once("quantize", lambda: quantize(run))
+    # Loads TensorFlow: not before the folder is known to be of use.
+    from trainer import teach
+
+    run.once("train", lambda: teach.train(run))
+    run.once("quantize", lambda: teach.quantize(run))
+    run.once("compare", lambda: teach.compare(run))
     run.once("measure", lambda: measure_all(run))
     run.once("explain", lambda: explain(run))
     write_report(run)
@@ -40,10 +43,18 @@ def divide(run: Run) -> None:
     data = dataset.scan(run.data)
     good = dataset.good_labels(data.labels, run.recipe.good)
     run, data, lost = _registered(run, data)
+    apart: list[list[str]] = []
     if data.grouped_by == "file":
-        found = leakage.pairs(dataset.readable(data.root, each.file, 1) for each in data.pictures)
-        data = dataset.regrouped(data, leakage.parts(len(data.pictures), found), "near-copies found")
+        prints = _prints(run.recipe, data, data.pictures)
+        data = grouping.grouped(data, prints, leakage.parts(len(data.pictures), prints.pairs()))
+    elif register.ring_of(run.recipe) is not None:
+        data, apart = _listed(run.recipe, data)
     say(f"data: {len(data.pictures)} pictures, {len({p.group for p in data.pictures})} parts (by {data.grouped_by})")
+    masked = sum(bool(each.mask) for each in data.pictures)
+    if masked:
+        say(f"  masks say where flaws are: {masked} of the pictures have one")
+    if good:
+        say(f"good: {', '.join(good)}{'' if run.recipe.good else ' (by the name; --good NAME says otherwise)'}")
     for file in data.unreadable:
         say(f"  left out, not readable: {file}")
     _divided(run.part("grouped"), dataset.divide(data, good, run.recipe.split, run.recipe.seed))
@@ -58,7 +69,7 @@ def divide(run: Run) -> None:
         say(f"  a person should look: part {group} carries more than one label")
     facts: dict[str, Any] = {"contradictory": contradictory, "leakage": _leaks(data)}
     facts |= {"labels": ordered, "good": good or [dataset.NO_DEFECT], "grouped_by": data.grouped_by}
-    facts |= {"unreadable": data.unreadable, "unregistered": lost}
+    facts |= {"listed_apart": apart, "unreadable": data.unreadable, "unregistered": lost}
     write_json(run.out / "data.json", {**facts, "fingerprint": data.fingerprint()})
 
 
@@ -77,58 +88,39 @@ def _registered(run: Run, data: dataset.Dataset) -> tuple[Run, dataset.Dataset, 
     return run, dataclasses.replace(data, pictures=found), lost
 
 
-def train(run: Run) -> None:
-    """Train one float network per division of the data."""
-    from trainer import fit
-    from trainer.watch import Watch
-
-    labels, good = classes_of(run)
-    for part in _divisions(run):
-        _write_sheet(run, part)
-        say(f"train: {run.recipe.network.kind}, split {part.kind}")
-        watch = Watch(run.out / "checkpoints" / part.kind, run.out / "logs" / part.kind)
-        trained = fit.train(run.recipe, part.pictures(), labels, good, watch)
-        _centre(trained.model, part.pictures(), run.recipe, labels, good)
-        trained.model.save_weights(part.network)
-        write_json(part.folder / "history.json", {"seconds": round(trained.seconds, 1), "epochs": trained.history})
-    shutil.rmtree(run.out / "checkpoints", ignore_errors=True)
+def _listed(recipe: Recipe, data: dataset.Dataset) -> tuple[dataset.Dataset, list[list[str]]]:
+    """Listed groups that show the same part are named, and joined if the recipe says so."""
+    few = grouping.few_of_each(data)
+    apart = grouping.kept_apart(few, _prints(recipe, data, few))
+    if apart:
+        torn = sum(len(each) for each in apart)
+        say(f"  {torn} listed groups show only {len(apart)} parts between them, by near-copies: e.g. {apart[0]}")
+        say(
+            "  they are joined"
+            if recipe.split.join_copies
+            else "  they are kept as listed (split.join_copies: true joins)"
+        )
+    return (grouping.joined(data, apart) if apart and recipe.split.join_copies else data), apart
 
 
-def quantize(run: Run) -> None:
-    """Convert each network into every variant."""
-    from trainer import aware, fit, lesson, quantize
-    from trainer.watch import Watch
-
-    labels, good = classes_of(run)
-    for part in _divisions(run):
-        model = _network(run, part)
-        data, spec = part.pictures(), fit.input_spec(run.recipe)
-        shown = fit.stack(data, "train", spec)
-        wanted = lesson.classes(data.of("train"), labels)
-        sample = quantize.representative_of(shown, wanted, REPRESENTATIVE, run.recipe.seed)
-        for variant in quantize.VARIANTS:
-            content = quantize.convert(model, variant, sample)
-            part.converted(variant).write_bytes(content)
-            say(f"quantize: {part.kind} {variant} {len(content) / 1000:.1f} kB")
-        if run.recipe.training.aware:
-            say(f"train: {part.kind}, aware of quantization")
-            watch = Watch(run.out / "checkpoints" / part.kind, run.out / "logs" / part.kind)
-            tuned = fit.tune(run.recipe, data, labels, good, aware.aware(model), watch)
-            content = quantize.convert_aware(tuned.model)
-            part.converted(quantize.AWARE).write_bytes(content)
-            say(f"quantize: {part.kind} {quantize.AWARE} {len(content) / 1000:.1f} kB")
-    shutil.rmtree(run.out / "checkpoints", ignore_errors=True)
+def _prints(recipe: Recipe, data: dataset.Dataset, asked: Sequence[dataset.Picture]) -> leakage.Prints:
+    """What near-copies are known by: of unrolled rings, where the parts have one."""
+    spec = dataclasses.replace(register.input_spec(recipe), channels=1)
+    pictures = (dataset.readable(data.root, each.file, 1) for each in asked)
+    if spec.registration is None:
+        return leakage.Prints.of(pictures)
+    return leakage.Prints.of_strips(laid(each, spec) for each in pictures)
 
 
 def measure_all(run: Run) -> None:
     """Ask every variant about every picture, set the limits on validation parts, count on test parts."""
     from trainer import protocol, quantize, study, trials
 
-    labels, good = classes_of(run)
+    labels, good = run.classes()
     variants = (*quantize.VARIANTS, quantize.AWARE) if run.recipe.training.aware else quantize.VARIANTS
     metrics: dict[str, Any] = {variant: {} for variant in variants}
     metrics |= {"baselines": {}, "reference": {}, "curves": {}}
-    for part in _divisions(run):
+    for part in run.divisions():
         contents = {variant: _content(part, variant) for variant in variants}
         study.division(run.recipe, part, contents, labels, good, metrics)
         lines = trials.lines(metrics["trials"]) if part.kind == "grouped" and "trials" in metrics else ()
@@ -141,13 +133,13 @@ def measure_all(run: Run) -> None:
 
 def protocol_all(run: Run) -> None:
     """The grouped five-fold protocol, fold by fold; its figures go beside the others in `metrics.json`."""
-    from trainer import protocol
-
-    labels, good = classes_of(run)
+    labels, good = run.classes()
     data = run.part("grouped").pictures()
     if not any(each.label in good for each in data.pictures):
         raise Refused(f"{run.data}: the protocol needs pictures of good parts; name their class with --good NAME")
-    got = protocol.run(run.recipe, data, labels, good, run.out / "protocol", say)
+    from trainer import protocol
+
+    got = protocol.run(run.recipe, data, labels, good, run.out / "protocol")
     path = run.out / "metrics.json"
     write_json(path, {**(read_json(path) if path.is_file() else {}), "protocol": got})
     for line in protocol.lines(got):
@@ -158,7 +150,7 @@ def explain(run: Run) -> None:
     """Pictures of every misjudged test part (or the narrowest ones) with the places that spoke, and pointing scores."""
     from trainer import explain, fit, runtime
 
-    labels, good = classes_of(run)
+    labels, good = run.classes()
     part, spec = run.part("grouped"), fit.input_spec(run.recipe)
     data, limits = part.pictures(), part.limits()
     model = runtime.Model(_content(part, CHOSEN))
@@ -186,7 +178,7 @@ def explain(run: Run) -> None:
 
 def write_report(run: Run) -> None:
     """The page for people."""
-    write(run.out / "report.html", gather.report_of(run, *classes_of(run)))
+    write(run.out / "report.html", gather.report_of(run, *run.classes()))
     say(f"report: {run.out / 'report.html'}")
 
 
@@ -194,7 +186,7 @@ def pack_bundle(run: Run, shelf: Path | None, key: Path | None = None) -> None:
     """The folder for the device, signed when a secret key is given, placed on a shelf when one is named."""
     from trainer import fit, golden, quantize, runtime
 
-    labels, good = classes_of(run)
+    labels, good = run.classes()
     part, spec = run.part("grouped"), fit.input_spec(run.recipe)
     content, data = _content(part, CHOSEN), part.pictures()
     _, steps = quantize.check(content)
@@ -217,7 +209,7 @@ def pack_bundle(run: Run, shelf: Path | None, key: Path | None = None) -> None:
         reference=gather.usual(data, part.outputs(), spec, labels, good),
         fingerprint=facts["fingerprint"],
         metrics=gather.short(read_json(run.out / "metrics.json")),
-        report=gather.report_of(run, *classes_of(run)),
+        report=gather.report_of(run, *run.classes()),
         card=card.build(run.recipe, labels, good, read_json(run.out / "metrics.json"), facts["fingerprint"]),
     )
     bundle = pack.pack(contents, run.out)
@@ -234,17 +226,6 @@ def sign(run: Run, key: Path) -> None:
     if not folders:
         raise Refused(f"{run.out}: holds no bundle yet; pack one: linegate-train pack --out {run.out}")
     say(f"bundle: {folders[-1].parent} {pack.vouch(pack.opened(folders[-1].parent), key)}")
-
-
-def classes_of(run: Run) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """All labels, and the good ones among them; raises `Refused` before the data was read."""
-    facts = read_json(run.out / "data.json")
-    return tuple(facts["labels"]), tuple(facts["good"])
-
-
-def say(line: str) -> None:
-    """Tell the person at the terminal how far it is."""
-    print(line, file=sys.stderr, flush=True)
 
 
 def _divided(part: Part, data: dataset.Dataset) -> None:
@@ -272,13 +253,6 @@ def _leaks(data: dataset.Dataset) -> dict[str, Any]:
     return leaks
 
 
-def _divisions(run: Run) -> list[Part]:
-    parts = run.parts()
-    if not parts:
-        raise Refused(f"{run.out}: holds no split.csv; run the step `train` (or `run`) with this --out first")
-    return parts
-
-
 def _content(part: Part, variant: str) -> bytes:
     try:
         return part.converted(variant).read_bytes()
@@ -286,51 +260,9 @@ def _content(part: Part, variant: str) -> bytes:
         raise Refused(f"{part.converted(variant)}: cannot be read; run the step `quantize` first") from None
 
 
-def _network(run: Run, part: Part) -> Any:
-    """The trained float network; raises `Refused`."""
-    from trainer import network
-
-    labels, good = classes_of(run)
-    plain = dataclasses.replace(run.recipe.network, pretrained=False)
-    model = network.build(plain, run.recipe.input, len(good), len(labels) - len(good))
-    try:
-        model.load_weights(part.network)
-    except (OSError, ValueError):
-        raise Refused(f"{part.network}: is no network of this recipe; run the step `train` first") from None
-    return model
-
-
-def _write_sheet(run: Run, part: Part) -> None:
-    """What the network will be shown: some training pictures, each followed by variations of it."""
-    from trainer import fit
-
-    data, spec = part.pictures(), fit.input_spec(run.recipe)
-    labels, _ = classes_of(run)
-    each_class = [[each for each in data.of("train") if each.label == label] for label in labels]
-    few = [mine[0] for mine in each_class if mine] + [mine[len(mine) // 2] for mine in each_class if len(mine) > 1]
-    sheet = contact_sheet(dataset.pixels(data, few[:8], spec.channels), spec, run.recipe.augment, run.recipe.seed)
-    pack.write_picture(part.folder / "augmented.png", sheet[:, :, ::-1] if sheet.shape[2] == 3 else sheet)
-
-
 def _one_each(pictures: Sequence[dataset.Picture]) -> list[dataset.Picture]:
     """The first picture of every part."""
     return list({each.part: each for each in reversed(pictures)}.values())[::-1]
-
-
-def _centre(model: Any, data: dataset.Dataset, recipe: Recipe, labels: Sequence[str], good: Sequence[str]) -> None:
-    """Move the good classes' bias so that evidence 0 means even odds on validation parts.
-
-    Evidence of parts is what limits and the shown probability are made from; the loss cares for their order only.
-    """
-    from trainer import fit
-
-    if not any(each.label in good for each in data.pictures):
-        return
-    logits = fit.predict(model, fit.stack(data, "validation", fit.input_spec(recipe)))
-    held = measure.fuse(data.of("validation"), evidence(logits, columns(labels, good)), good)
-    layer = model.get_layer("good")
-    kernel, bias = layer.get_weights()
-    layer.set_weights([kernel, bias + np.float32(middle(held.steps, held.defective))])
 
 
 def _file_name(text: str) -> str:

@@ -21,6 +21,7 @@ from trainer import (
     other_runtime,
     quantize,
     reference,
+    rivals,
     robustness,
     trials,
 )
@@ -31,7 +32,7 @@ from trainer.limits import Limits, choose, columns, evidence
 from trainer.pack import write_picture
 from trainer.recipe import Recipe
 from trainer.run import Part, write_json
-from trainer.runtime import Model
+from trainer.runtime import Model, latencies
 
 Document = dict[str, Any]
 
@@ -66,13 +67,19 @@ def division(
     flags = {v: evidence(outputs[f"{v}/test"], which) > limits[v].cut_steps for v in models}
     if not any(each.label in good for each in data.pictures):
         flags = {v: outputs[f"{v}/test"].argmax(axis=1) for v in models}
+    rival = rivals.ask(recipe, part, labels, good)
+    timed = {variant: (model, shown["test"][0]) for variant, model in models.items()}
+    spent = latencies(timed | {name: (each.model, each.picture) for name, each in rival.items()})
     for variant, model in models.items():
         metrics[variant][part.kind] = {
             **measure.assess(data.of("test"), outputs[f"{variant}/test"], labels, good, limits[variant]),
             "bytes": model.bytes,
-            "latency_ms": round(model.latency_ms(shown["test"][0]), 4),
+            "latency_ms": spent[variant],
             "against_float32": {"count": int((flags[variant] != flags["float32"]).sum()), "of": len(flags[variant])},
         }
+    for name, each in rival.items():
+        figures = {**each.figures, "bytes": each.model.bytes, "latency_ms": spent[name]}
+        metrics.setdefault("compared", {}).setdefault(name, {})[part.kind] = figures
     known, tested = (shown["train"], data.of("train")), (shown["test"], data.of("test"))
     metrics["baselines"][part.kind] = baselines.measure(known, tested, good, recipe.seed)
     metrics["curves"][part.kind] = graphs(data, outputs[f"{CHOSEN}/test"], limits[CHOSEN], good, which, steps.scale)

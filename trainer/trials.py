@@ -23,7 +23,7 @@ from trainer.augment import Image, seen
 from trainer.claims import rate_text
 from trainer.dataset import Dataset, Picture
 from trainer.drawn import hole, hole_at
-from trainer.limits import choose, evidence
+from trainer.limits import even, evidence
 from trainer.recipe import Costs
 from trainer.runtime import Model
 
@@ -111,8 +111,8 @@ def ask(judge: Judge, data: Dataset, good: Sequence[str], seed: int) -> Document
 
 
 def cut(judge: Judge, data: Dataset, good: Sequence[str], costs: Costs, seed: int) -> float:
-    """Where a run would cut, by the same rule and the same costs, but by pictures of the split `train` and their
-    counterfactuals, instead of parts that were held back.
+    """Where a part costs the same passed or rejected, by the curve and the costs that a run sets its limits with, but
+    by pictures of the split `train` and their counterfactuals, instead of parts that were held back.
     """
     known, kept = lesson.laid_out(data, "train", judge.spec)
     random, crops = np.random.default_rng(seed), list(zip(known, kept, strict=True))
@@ -124,7 +124,7 @@ def cut(judge: Judge, data: Dataset, good: Sequence[str], costs: Costs, seed: in
         pairs = [pair for each in flawed if (pair := counterfactual.pair(each, fine, level, random)) is not None]
         fine, flawed = fine + [each.healed for each in pairs], flawed + [each.transplanted for each in pairs]
     steps = np.array([judge.laid(each) for each in (*fine, *flawed)])
-    return choose(steps, np.arange(len(steps)) >= len(fine), costs, 1.0).cut_steps
+    return even(steps, np.arange(len(steps)) >= len(fine), costs)
 
 
 def summary(results: Sequence[Document], good: Sequence[str], cut: float) -> Document:

@@ -21,7 +21,7 @@ from edge.tracking.pattern import Pattern, pattern_of
 from edge.tracking.sight import Sight
 from edge.tracking.sightings import FEWEST_LOOKS, Sighting, Sightings
 from edge.tracking.unrolled import Unrolled
-from edge.tracking.views import best_views, portrait_of, resembles
+from edge.tracking.views import Look, best_views, portrait_of, resembles
 
 COARSE = 2
 """The unrolled belt is kept this much coarser than the small picture."""
@@ -325,14 +325,15 @@ class Lane:
         return path[-1][0], self._pace.usual / COARSE
 
     def _views(self, each: Sighting) -> tuple[View, ...]:
-        looks = [
-            (at_s, image, self._box(each.blob, position))
-            for at_s, position, image in self._pictures
-            if each.portrait is None
-            or each.portrayed is None
-            or resembles(image, self._box(each.portrayed, position), each.portrait)
-        ]
-        return best_views(looks, self._config.views, self._config.margin)
+        where = {at_s: position for at_s, position, _ in self._pictures}
+        looks = [(at_s, image, self._box(each.blob, position)) for at_s, position, image in self._pictures]
+
+        def shows(look: Look) -> bool:
+            if each.portrait is None or each.portrayed is None:
+                return True
+            return resembles(look[1], self._box(each.portrayed, where[look[0]]), each.portrait)
+
+        return best_views(looks, self._config.views, self._config.margin, shows)
 
     def _box(self, blob: Blob, position: float | None = None) -> Box:
         """Where a blob is in the full picture when the belt is at `position` (default: now)."""

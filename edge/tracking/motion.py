@@ -42,11 +42,12 @@ def profiles(planes: Sequence[Image]) -> Profiles:
 
 
 def _banded(plane: Image) -> Profiles:
-    height = plane.shape[0]
+    height, along = plane.shape
     bands = min(BANDS, height)
     rows = height // bands
-    parts = [cv2.reduce(plane[i * rows : (i + 1) * rows], 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S) for i in range(bands)]
-    return np.concatenate(parts).astype(np.float32) / np.float32(rows)
+    stacked = plane[: bands * rows].reshape(bands, rows, along)
+    sums = stacked.sum(axis=1, dtype=np.uint16 if rows <= 257 else np.uint32)  # the smaller is twice as quick
+    return np.asarray(sums / np.float32(rows), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,8 +275,11 @@ class Pace:
         shifts = self._candidates(passed_s, now.shape[1])
         sources = columns - shifts[:, None]
         inside = ((sources >= 0) & (sources < now.shape[1])).astype(np.float32)
-        wrong = np.abs(now[:, None, columns] - key.take(sources, axis=1, mode="clip"))
-        by_band = np.einsum("bkc,bc,kc->bk", wrong, weights, inside)
+        wrong = key.take(sources, axis=1, mode="clip")
+        np.subtract(now[:, None, columns], wrong, out=wrong)
+        np.abs(wrong, out=wrong)
+        wrong *= inside
+        by_band = (wrong @ weights[:, :, None])[:, :, 0]
         heard = inside @ weights.sum(axis=0)
         total = float(weights.sum())
         costs = by_band.sum(axis=0) / np.maximum(heard, 1e-6)

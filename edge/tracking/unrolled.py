@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.domain import Image
-from edge.tracking.blobs import Blob, Group, filled
+from edge.tracking.blobs import SQUARE, Blob, Group, filled
 from edge.tracking.hidden import Hidden
 
 MEMORY = 0.25
@@ -73,10 +73,14 @@ class Unrolled:
         self._paint(blob)
 
     def is_claimed(self, group: Group, spare: float) -> bool:
-        """Whether all but `spare` pixels of a patch (in places of the picture) lie on parts that were handed out."""
+        """Whether all but `spare` pixels of a patch (in places of the picture) lie on parts that were handed out.
+
+        A patch reaches a pixel farther than the shape that was cut from it.
+        """
         left, top, right, bottom = group.rectangle
         shape = filled(group)
-        within = cv2.countNonZero(cv2.bitwise_and(self.claimed[top:bottom, left:right], shape))
+        claimed = cv2.dilate(self.claimed[top:bottom, left:right], SQUARE)
+        within = cv2.countNonZero(cv2.bitwise_and(claimed, shape))
         return cv2.countNonZero(shape) - within < spare
 
     def claimed_share(self, blob: Blob) -> float:

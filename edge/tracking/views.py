@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -31,14 +31,26 @@ def _square(image: Image, box: Box, margin: float) -> Image:
     return np.asarray(image[rows[0] : rows[-1] + 1][np.ix_(rows - rows[0], columns)], dtype=np.uint8)
 
 
-def best_views(looks: Sequence[tuple[float, Image, Box]], count: int, margin: float) -> tuple[View, ...]:
-    """Up to `count` views of one part, sharpest first, from `(at_s, image, box of the part)` in order of time.
+Look = tuple[float, Image, Box]
+"""When, the picture, and where the part is in it."""
 
-    Only looks that hold the whole part are taken, and of those the latest, which are nearest to the gate.
+
+def best_views(looks: Sequence[Look], count: int, margin: float, shows: Callable[[Look], bool]) -> tuple[View, ...]:
+    """Up to `count` views of one part, sharpest first, from looks in order of time.
+
+    Only looks that hold the whole part are taken, and of those the latest, which are nearest to the gate. `shows` says
+    whether the part itself is to be seen in one; that is costly, so it is asked of no more looks than necessary.
     """
-    whole = [each for each in looks if _holds(each[1], each[2])][-2 * count :]
-    sharpest = sorted(whole, key=lambda each: -_sharpness(_square(each[1], each[2], margin)))[:count]
-    return tuple(View(crop=square_crop(image, box, margin), box=box, at_s=at_s) for at_s, image, box in sharpest)
+    whole = [each for each in reversed(looks) if _holds(each[1], each[2])]
+    taken: list[Look] = []
+    for begin in range(0, len(whole), 2 * count):
+        latest = whole[begin : begin + 2 * count]
+        for each in sorted(latest, key=lambda look: -_sharpness(_square(look[1], look[2], margin))):
+            if len(taken) < count and shows(each):
+                taken.append(each)
+        if len(taken) == count:
+            break
+    return tuple(View(crop=square_crop(image, box, margin), box=box, at_s=at_s) for at_s, image, box in taken)
 
 
 PORTRAIT_PX, ROOM_PX = 12, 3

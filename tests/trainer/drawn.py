@@ -50,6 +50,7 @@ input: {height_px: 32, width_px: 32, registration: none}
 network: {blocks: 2, width: 8}
 augment: {rotation_deg: 180, blur_px: 0.3, noise: 3}
 training: {epochs: 8, steps: 12, batch: 16, learning_rate: 0.01}
+compare: {plain_cnn_px: [24], epochs: 2}
 """
 
 

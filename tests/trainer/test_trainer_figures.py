@@ -117,3 +117,19 @@ def test_the_claim_says_how_many_parts_are_needed() -> None:
     said = " ".join(claims.claims({"escape_rate": none, "overkill_rate": none}))
     assert "6.1 %" in said
     assert "there were 59" in said
+
+
+def test_without_review_the_cut_lies_where_both_errors_cost_the_same() -> None:
+    steps = np.concatenate([np.linspace(-40, 20, 50), np.linspace(10, 70, 50)])
+    bad = np.arange(100) >= 50
+    alike = Costs(escape=1, overkill=1, defect_share=0.5)
+    assert limits.even(steps, bad, alike) == pytest.approx(15, abs=0.5)
+    dear, rare = Costs(escape=20, overkill=2, defect_share=0.5), Costs(escape=1, overkill=1, defect_share=0.05)
+    assert limits.even(steps, bad, dear) < 10
+    assert limits.even(steps, bad, rare) > 20
+
+
+def test_a_cut_stays_among_the_parts_that_it_was_placed_by() -> None:
+    steps, bad = np.array([-5.0, -4.0, 40.0, 41.0]), np.array([False, False, True, True])
+    assert limits.even(steps, bad, Costs(escape=1e9, overkill=0.001)) == -5.0
+    assert limits.even(steps, bad, Costs(escape=0.001, overkill=1e9)) == 41.0

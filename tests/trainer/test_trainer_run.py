@@ -129,6 +129,11 @@ MISTAKES = [
     (["run", "--data", "three", "--good", "fine"], 1, "good: 'fine' is no class of the data"),
     (["run", "bad.yaml", "--data", "three"], 78, "bad.yaml:1: nmae: is not a known key"),
     (["protocol", "--data", "three"], 1, "three: has 1 defective part (hole); at least 3 are needed"),
+    (
+        ["protocol", "--data", "kinds"],
+        1,
+        "kinds: the protocol needs pictures of good parts; name their class with --good",
+    ),
     (["measure", "--out", "empty"], 1, "empty/run.json: cannot be read; run the earlier steps"),
     (["pack"], 1, "which run? give the folder it was begun in"),
 ]
@@ -149,6 +154,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> list[list[object]]:
     (home / "empty").mkdir()
     (home / "bad.yaml").write_text("nmae: x\n")
     fill(home / "three", {"ok": 3, "hole": 1})
+    fill(home / "kinds", {"dent": 5, "hole": 5, "spot": 5})
     asked = json.dumps([arguments for arguments, _, _ in MISTAKES])
     done = subprocess.run(
         [sys.executable, "-c", ASK_ALL], cwd=home, input=asked, capture_output=True, text=True, check=True

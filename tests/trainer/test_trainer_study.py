@@ -216,6 +216,16 @@ def test_moved_flaws_healed_parts_and_a_control_stand_beside_the_figures(trained
     assert "Only the flaw differs" in (trained / "report.html").read_text(encoding="utf-8")
 
 
+def test_the_published_layout_is_trained_and_timed_beside_it(trained: Path) -> None:
+    metrics = json.loads((trained / "metrics.json").read_text())
+    got, ours = metrics["compared"]["plain_cnn_24"]["grouped"], metrics["int8_ptq"]["grouped"]
+    assert got["bytes"] == (trained / "plain_cnn_24.tflite").stat().st_size
+    assert (got["parts"], got["pictures"]) == (ours["parts"], ours["pictures"])
+    assert got["escape_rate"]["of"] == ours["escape_rate"]["of"]
+    assert got["latency_ms"] > 0
+    assert "The published layout" in (trained / "report.html").read_text(encoding="utf-8")
+
+
 def test_the_hot_place_is_marked_and_nothing_else() -> None:
     heat = np.zeros((8, 8), np.float32)
     heat[2, 5], heat[6, 1] = 9.0, 3.0
@@ -279,6 +289,7 @@ def test_weights_that_cannot_be_fetched_are_said(
 def test_networks_of_one_size_refuse_what_changes_it() -> None:
     for text, said in (
         ("network: {kind: plain_cnn}\ntraining: {coarse: 3}", "training.coarse: must be 0"),
+        ("compare: {plain_cnn_px: [75, 12]}", "whole numbers from 24"),
         ("network: {kind: mobilenet_v2_035}\ninput: {height_px: 16, width_px: 32}", "32 px or more"),
     ):
         with pytest.raises(Refused, match=said):
