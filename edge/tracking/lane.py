@@ -181,7 +181,7 @@ class Lane:
             elif self._has_crossed(each):
                 self._unrolled.claim(each.blob)
                 self._sightings.drop(each)
-                if not self._is_known(each) and not self._is_usual(each.blob):
+                if not self._is_known(each) and (self._is_beside(each.blob) or not self._is_usual(each.blob)):
                     continue
                 parts.append(self._handed_out(each))
             elif self._has_slipped_by(each):
@@ -197,7 +197,7 @@ class Lane:
     def _handed_out(self, each: Sighting) -> Part:
         views = self._views(each)
         unseen = UNSEEN if each.portrait is None else COVERED
-        reason = self._sized(each.blob) or (CUT if self._is_cut_off(each.blob) else "") or ("" if views else unseen)
+        reason = self._sized(each) or (CUT if self._is_cut_off(each.blob) else "") or ("" if views else unseen)
         return self._part(each.blob, views, reason)
 
     def _has_crossed(self, each: Sighting) -> bool:
@@ -226,6 +226,10 @@ class Lane:
         usual = self._usual()
         return contact > 0.5 * blob.thickness and usual.settled and blob.area < CUT_OFF * usual.area
 
+    def _is_beside(self, blob: Blob) -> bool:
+        """Whether it reaches the side of the belt, as an arm does: how large a part is cannot be learned from it."""
+        return blob.top == 0 or blob.bottom == self._unrolled.evidence.shape[0]
+
     def _is_known(self, each: Sighting) -> bool:
         """Whether it came with the belt, or was seen long and wholly: what reaches in from the side is neither."""
         return each.entered or each.firm
@@ -248,9 +252,9 @@ class Lane:
             return self._known_usual
         return self._usual_of([each.blob for each in self._sightings.current if each.travels and not each.blob.several])
 
-    def _sized(self, blob: Blob) -> str:
+    def _sized(self, each: Sighting) -> str:
         """Learn what parts are like; a reason when this one is too large for one, unless that has become usual."""
-        usual = self._usual()
+        usual, blob = self._usual(), each.blob
         if blob.several:
             return SEVERAL
         most = LARGE if usual.uniform else HUGE
@@ -261,7 +265,7 @@ class Lane:
             self._singles.clear()
             self._singles.extend(self._larger)
             self._larger.clear()
-        else:
+        elif not self._is_beside(blob):
             self._singles.append(blob)
         self._known_usual = self._usual_of(self._singles)
         return ""
