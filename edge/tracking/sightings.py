@@ -49,6 +49,8 @@ class Sighting:
     front: float
     """Belt coordinate of its front edge then (of its back edge when the front was out of the picture)."""
     by_front: bool
+    born_at: float
+    """Belt position when it was first seen."""
     looked_at: float
     """Belt position at the latest look."""
     looks: int = 1
@@ -218,6 +220,7 @@ class Sightings:
             since=self.unrolled.position,
             front=float(edge),
             by_front=by_front,
+            born_at=self.unrolled.position,
             looked_at=self.unrolled.position,
             entered=entered,
         )
