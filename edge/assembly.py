@@ -60,7 +60,9 @@ def build_line(
     lapsed: Callable[[Lapse], None] | None = None,
 ) -> Line:
     """The line as a replay runs it, with nothing around it; raises `BundleError`."""
-    return Line(open_tracker(config.tracking), build_classifier(config.model, bundle), build_judge(bundle), seen, lapsed=lapsed)
+    return Line(
+        open_tracker(config.tracking), build_classifier(config.model, bundle), build_judge(bundle), seen, lapsed=lapsed
+    )
 
 
 def build_speaker(config: Config, source: Source) -> Speaker:

@@ -40,8 +40,8 @@ class Witness(Protocol):
 
 class Line:
     """One station. `seen` is told of every settled part before any of its frame is judged; a collector of pictures
-    sits there. Without a budget every view is judged, without a witness every part is the tracker's. `lapsed` is told where
-    parts may have passed unfollowed."""
+    sits there. Without a budget every view is judged, without a witness every part is the tracker's. `lapsed` is told
+    when parts may have passed unfollowed."""
 
     def __init__(
         self,

@@ -82,7 +82,12 @@ class Telling:
         self._metrics.belt_unfollowed_seconds.inc(max(0.0, lapse.to_s - lapse.from_s))
         log.warning("for %.1f s parts may have passed unfollowed: %s", lapse.to_s - lapse.from_s, lapse.reason)
         self.event(
-            **{"event": "parts_unfollowed", "from": _wall(lapse.from_s), "to": _wall(lapse.to_s), "detail": lapse.reason}
+            **{
+                "event": "parts_unfollowed",
+                "from": _wall(lapse.from_s),
+                "to": _wall(lapse.to_s),
+                "detail": lapse.reason,
+            }
         )
 
     def encoder(self, up: bool) -> None:

@@ -30,7 +30,7 @@ VIEW_LOOKS = 8
 PATH_LOOKS = 240
 STEP, WAIT = 2, 4
 """The unrolled belt is searched again after it moved by so many pixels, or after so many looks."""
-DOUBTED, SURE = 0.9, 0.2
+DOUBTED, SURE = 0.9, 0.1
 """So large a share of unexplained looks, over about a hundred, means that the belt was learned wrongly; and with so
 small a one it was still known."""
 UNIFORM = 1.4
@@ -56,6 +56,9 @@ UNSEEN = "no picture shows the whole part"
 
 COVER = "something lay over the belt"
 FRAMES = "too few frames were seen while this stretch of belt passed"
+UNMEASURED = "how far the belt went was not sure: something moved over it"
+UNSURE, LONGEST_S = 10, 10.0
+"""So many more looks that nothing explains than such as are explained are told, at the latest after so long."""
 ONE_STEP, TWO_STEPS = 0.5, 0.75
 """A part can be missed when the belt moves from one look to the next, or over two, by more than this share of the way
 to the gate."""
@@ -94,6 +97,9 @@ class Lane:
         self._settled = 0
         self._coverage = Coverage(self._gate, along / COARSE)
         self._steps = deque([0.0, 0.0], maxlen=2)
+        self.strict = False
+        """Only what came in with the belt is a part: this lane was taken from another, perhaps for an arm's sake."""
+        self._unsure_s, self._guesses = 0.0, 0
         self.sure_s = 0.0
         """When the belt's motion last explained most of what changed."""
         self.lapses: list[Lapse] = []
@@ -175,8 +181,19 @@ class Lane:
             self._pictures.append((moment.at_s, self._unrolled.position, moment.image))
         self._empty.learn(self._busy, self._unrolled.position * COARSE)
         parts = self._search() if self._is_due() else []
-        self.lapses = self._coverage.passed(self._unrolled.position, self._when)
+        self.lapses = self._coverage.passed(self._unrolled.position, self._when) + self._unsure(moment.at_s)
         return parts
+
+    def _unsure(self, at_s: float) -> list[Lapse]:
+        """Told when it is over, or has lasted long: for a while nobody knew how far the belt went."""
+        if self._pace.guesses == 0:
+            began_s, peak, self._unsure_s, self._guesses = self._unsure_s, self._guesses, at_s, 0
+            return [Lapse(from_s=began_s, to_s=at_s, reason=UNMEASURED)] if peak >= UNSURE else []
+        self._guesses = max(self._guesses, self._pace.guesses)
+        if self._guesses < UNSURE or at_s - self._unsure_s < LONGEST_S:
+            return []
+        began_s, self._unsure_s = self._unsure_s, at_s
+        return [Lapse(from_s=began_s, to_s=at_s, reason=UNMEASURED)]
 
     def _move(self, displacement: float) -> None:
         """Go on; where too few looks were taken for it, what passed may never have been seen before the gate."""
@@ -191,6 +208,8 @@ class Lane:
         """No look comes any more: what has crossed the gate and was not settled yet."""
         parts = self._search()
         self.lapses = self._coverage.finish(self._unrolled.position, self._when)
+        if self._guesses >= UNSURE:
+            self.lapses.append(Lapse(from_s=self._unsure_s, to_s=self._path[-1][0], reason=UNMEASURED))
         late = [each for each in self._sightings.current if each.travels and self._is_past(each)]
         for each in late:
             self._sightings.drop(each)
@@ -206,7 +225,7 @@ class Lane:
     def _search(self) -> list[Part]:
         gone = self._sightings.look(self._usual())
         for each in self._sightings.current:
-            if not each.travels and abs(self._unrolled.position - each.born_at) > 2 * PROVEN:
+            if not each.travels and abs(self._unrolled.position - each.born_at) > 3 * PROVEN:
                 self._doubt(each)
         for each in gone:
             if self._is_coming(each) and not self._is_known(each):
@@ -218,7 +237,7 @@ class Lane:
             elif self._has_crossed(each):
                 self._unrolled.claim(each.blob)
                 self._sightings.drop(each)
-                if not self._is_known(each) and (self._is_beside(each.blob) or not self._is_usual(each.blob)):
+                if not self._is_known(each) and (self.strict or each.blob.beside or not self._is_usual(each.blob)):
                     self._doubt(each)
                     continue
                 parts.append(self._handed_out(each))
@@ -261,7 +280,14 @@ class Lane:
 
     def _has_slipped_by(self, each: Sighting) -> bool:
         """A whole part beyond the gate that nobody saw coming: it was hidden, or laid there."""
-        if each.first_place < self._gate or not each.travels or each.looks < 2 * FEWEST_LOOKS:
+        seen_over = abs(self._unrolled.position - each.born_at)
+        if (
+            self.strict
+            or each.first_place < self._gate
+            or not each.travels
+            or seen_over < 3 * PROVEN
+            or each.blob.beside
+        ):
             return False
         blob = each.blob
         known = self._is_known(each) if self._usual().settled else each.firm
@@ -277,13 +303,9 @@ class Lane:
         usual = self._usual()
         return contact > 0.5 * blob.thickness and usual.settled and blob.area < CUT_OFF * usual.area
 
-    def _is_beside(self, blob: Blob) -> bool:
-        """Whether it reaches the side of the belt, as an arm does: how large a part is cannot be learned from it."""
-        return blob.top == 0 or blob.bottom == self._unrolled.evidence.shape[0]
-
     def _is_known(self, each: Sighting) -> bool:
         """Whether it came with the belt, or was seen long and wholly: what reaches in from the side is neither."""
-        return each.entered or each.firm
+        return each.entered or (each.firm and not self.strict)
 
     def _is_usual(self, blob: Blob) -> bool:
         """Whether it is no less than a part, as far as is known what parts are like, and looks like one."""
@@ -316,7 +338,7 @@ class Lane:
             self._singles.clear()
             self._singles.extend(self._larger)
             self._larger.clear()
-        elif not self._is_beside(blob):
+        elif not blob.beside:
             self._singles.append(blob)
         self._known_usual = self._usual_of(self._singles)
         return ""

@@ -72,6 +72,8 @@ class Apprentice:
         self._opposed = 0
         """Ears that heard something run the other way too."""
         self._count = 0
+        self._score = 0.0
+        """How well the best motion explained the latest changes."""
         self._stirs: list[bool] = []
         """For each waiting look whether something moved."""
         self._forgotten: tuple[float, float] | None = None
@@ -86,7 +88,7 @@ class Apprentice:
         heard = self._along.heard + self._across.heard
         self._along.hear(motion.profiles(planes_of(small)))
         self._across.hear(motion.profiles(planes_of(turned(small, "down"))))
-        self._stirs.append(self._along.heard + self._across.heard > heard)
+        self._stirs.append(self._score >= SURE_SCORE and self._along.heard + self._across.heard > heard)
         self._forget(frame.image, small)
         if self._count >= FEWEST and self._count % EVERY == 0:
             if self._course is None:
@@ -181,6 +183,7 @@ class Apprentice:
         if wanted not in ("left", "right"):
             heard.append((self._across.learned(), ("down", "up")))
         learned, words = max(heard, key=lambda each: each[0].score)
+        self._score = learned.score
         if learned.score < SURE_SCORE or learned.margin < SURE_MARGIN:
             return None
         direction = words[0] if learned.speed > 0 else words[1]
