@@ -26,6 +26,7 @@ from edge.config import ClipSource, Config, PicameraSource
 from edge.crew import Crew
 from edge.delivery import Decided, Delivery
 from edge.domain import Classifier, Decision, Frame, Part, Source, Verdict
+from edge.engine import Engine
 from edge.haste import Haste
 from edge.inspecting import Inspecting
 from edge.line import Line
@@ -33,7 +34,7 @@ from edge.machine import Machine
 from edge.mailbox import Mailbox
 from edge.message import Record, Speaker
 from edge.metrics import Metrics
-from edge.models import Engine, Models, Outside
+from edge.models import Models, Outside
 from edge.notify import Notifier
 from edge.page import About, PageServer, StatusBoard, open_server
 from edge.remote import Remote
@@ -149,7 +150,7 @@ class Daemon:
         if self.machine.reject is not None:
             crew.start("reject", lambda: self.machine.run(self._leaving))
         crew.start("models", lambda: self.models.run(self._leaving))
-        crew.start("shadow", lambda: self.models.shadow_jobs(self._leaving))
+        crew.start("shadow", lambda: self.models.shadowing.work(self._leaving))
         if self.remote.commands:
             crew.start("flash", lambda: self.remote.run(self._leaving))
         crew.start("inspect", self._inspecting.run)

@@ -11,23 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
-from edge.assembly import build_classifier, build_judge, open_device
+from edge.assembly import open_device
 from edge.bundle import Bundle, BundleError
 from edge.changeover.drift import Drift
-from edge.changeover.fit import budget_ms, trial_budget_ms
+from edge.changeover.fit import budget_ms
 from edge.changeover.flash import Flasher
-from edge.changeover.observed import Look, Observed, Work, Works
+from edge.changeover.observed import Look, Observed, Works
 from edge.changeover.presence import present
 from edge.changeover.probation import Probation
-from edge.changeover.shadow import Shadow, Side
-from edge.classify import TfliteClassifier
-from edge.classify.edgetpu import EdgeTpu
-from edge.classify.golden import check_latency
-from edge.classify.trial import try_in_child
 from edge.config import Config
 from edge.domain import Classifier, DelegateError, Verdict
+from edge.engine import Engine, Engines
 from edge.judge import Judge
 from edge.line import Line
+from edge.shadowing import Shadowing
 
 log = logging.getLogger(__name__)
 
@@ -36,26 +33,6 @@ TURN_S = 0.05
 NOTE_EVERY_S = 600.0
 LOOKS = 32
 BEFORE_PARTS = 5000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Engine:
-    """A model that is ready to judge, and what it has done."""
-
-    bundle: Bundle
-    classifier: TfliteClassifier
-    judge: Judge
-    work: Work
-
-    @property
-    def slot(self) -> str:
-        """Its place on the shelf."""
-        return self.bundle.slot
-
-    @property
-    def side(self) -> Side:
-        """As a shadow compares it."""
-        return Side(slot=self.slot, judge=self.judge, input=self.bundle.manifest.input)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +49,7 @@ class Outside:
 
 
 class Models:
-    """Made by the composition root; `run` and `shadow_jobs` are bodies of threads."""
+    """Made by the composition root; `run` and `shadowing.work` are bodies of threads."""
 
     def __init__(self, config: Config, base: Path, outside: Outside) -> None:
         """Find a model that answers: the live one, or the one before when that is damaged.
@@ -84,13 +61,14 @@ class Models:
         self.flasher = Flasher(config, base)
         self._shelf, self._history = self.flasher.shelf, self.flasher.history
         self._budget_ms = budget_ms(config)
-        self._shadow_folder = base / config.model.shadow_folder
         self._looks: deque[Look] = deque(maxlen=LOOKS)
-        self._shadow: Shadow | None = None
-        self._shadow_refused: Path | None = None
         self._trouble = ""
         self._untold: Mapping[str, str] = {}
         self._works = Works(self._history)
+        self._engines = Engines(config, self.flasher, self._works)
+        self.shadowing = Shadowing(
+            self._engines, self.flasher, base / config.model.shadow_folder, config.model.shadow_share
+        )
         self._device = open_device(config.model, self._trusted())
         self.live = self._first()
         self.drift = Drift(self.live.bundle)
@@ -116,7 +94,7 @@ class Models:
             while not stopping.wait(TURN_S):
                 try:
                     self._follow()
-                    self._follow_shadow()
+                    self.shadowing.follow(self.live)
                     self._trouble = ""
                 except OSError as error:
                     self._complain(error)
@@ -127,15 +105,6 @@ class Models:
                     noted_s = time.monotonic()
                     self._works.write()
         self._works.write()
-
-    def shadow_jobs(self, stopping: Event) -> None:
-        """Let the candidate judge what is offered to it, as long as there is one."""
-        while not stopping.is_set():
-            shadow = self._shadow
-            if shadow is None:
-                stopping.wait(0.2)
-            else:
-                shadow.work(0.2)
 
     def _trusted(self) -> Bundle | None:
         """The live bundle when nothing speaks against it yet."""
@@ -150,10 +119,10 @@ class Models:
         with contextlib.suppress(OSError), self._shelf.locked():  # a shelf may be read-only
             self._shelf.tidy()
         try:
-            return self._engine(self._shelf.current(), self._device)
+            return self._engines.of(self._shelf.current(), self._device)
         except BundleError as error:
             try:
-                engine = self._engine(self.flasher.earlier(), self._device)
+                engine = self._engines.of(self.flasher.earlier(), self._device)
             except BundleError:
                 raise error from None
             log.error("%s; the model before it judges instead: %s", error, engine.slot)
@@ -164,30 +133,6 @@ class Models:
             self._untold = {"event": "model_rolled_back", "model": engine.slot, "detail": str(error)}
             return engine
 
-    def _engine(self, bundle: Bundle, device: EdgeTpu | None) -> Engine:
-        """A trusted model that has answered its golden pictures in this process; raises `BundleError`."""
-        if not self.flasher.trust.check(bundle).name:
-            log.warning("%s: is UNSIGNED, and model.unsigned allows it: anybody may have made it", bundle.slot)
-        classifier = build_classifier(self._config.model, bundle, device)
-        return Engine(bundle=bundle, classifier=classifier, judge=build_judge(bundle), work=self._works.of(bundle.slot))
-
-    def _tried(self, slot: Path, device: EdgeTpu | None) -> Engine:
-        """A model that a link points at now; one that was put there by hand has its trial first."""
-        bundle = Bundle.open(slot)
-        self.flasher.trust.check(bundle)
-        if not self._is_proven(bundle.slot):
-            model = self._config.model
-            try_in_child(slot, model.runtime, model.threads, trial_budget_ms(self._config))
-        engine = self._engine(bundle, device)
-        if device is not None:
-            check_latency(engine.classifier, bundle, self._budget_ms)
-        return engine
-
-    def _is_proven(self, slot: str) -> bool:
-        """Whether it came by a command, which has tried it, or has judged before."""
-        words = ("live", "shadow", "judges")
-        return any(each["event"] in words and each["slot"] == slot for each in self._history.events())
-
     def _dressed(self, engine: Engine) -> Classifier:
         observed = Observed(engine.classifier, engine.work, self._budget_ms, self._show)
         return self._outside.dress(engine, observed)
@@ -195,9 +140,7 @@ class Models:
     def _show(self, look: Look) -> None:
         """In the inspecting thread: leave a part for those who look at it later."""
         self._looks.append(look)
-        shadow = self._shadow
-        if shadow is not None:
-            shadow.offer(look)
+        self.shadowing.offer(look)
 
     def _follow(self) -> None:
         """Take over what `current` points at now; what cannot judge is not left there."""
@@ -209,7 +152,7 @@ class Models:
         try:
             if slot is None:
                 raise BundleError(f"{self._shelf.root / 'current'}: points at no model")
-            self._change(self._tried(slot, self._device))
+            self._change(self._engines.tried(slot, self._device))
         except BundleError as error:
             self._refuse(slot, error)
 
@@ -230,7 +173,7 @@ class Models:
         self._line.change(self._dressed(engine), engine.judge)
         self.live, self.drift = engine, Drift(engine.bundle)
         self._looks.clear()
-        self._drop_shadow()
+        self.shadowing.drop()
         self._history.note("judges", engine.slot)
         how = self._history.went_live(engine.slot)
         is_back = how.get("how") == "rollback"
@@ -301,30 +244,3 @@ class Models:
         except (BundleError, OSError) as error:
             log.error("there is nothing to go back to: %s", error)
             self._outside.event({"event": "model_doubtful", "model": self.live.slot, "detail": why})
-
-    def _follow_shadow(self) -> None:
-        """Begin and end shadowing as the link says."""
-        slot = self._shelf.linked("shadow")
-        shadow = self._shadow
-        if slot is None or slot == self.live.bundle.folder:
-            self._shadow_refused = None
-            self._drop_shadow()
-        elif (shadow is None or shadow.candidate.slot != slot.name) and slot != self._shadow_refused:
-            self._drop_shadow()
-            try:
-                self._begin_shadow(self._tried(slot, None))
-            except BundleError as error:
-                self._shadow_refused = slot
-                log.error("%s; no model shadows", error)
-                self._history.note("refused", slot.name, why=str(error))
-
-    def _begin_shadow(self, engine: Engine) -> None:
-        model = self._config.model
-        self._shadow = Shadow(self.live.side, engine.side, engine.classifier, self._shadow_folder, model.shadow_share)
-        self._history.note("judges", engine.slot, as_shadow=True)
-        log.info("%s judges beside %s, without a say", engine.slot, self.live.slot)
-
-    def _drop_shadow(self) -> None:
-        shadow, self._shadow = self._shadow, None
-        if shadow is not None:
-            shadow.save()

@@ -296,7 +296,7 @@ def test_a_bundle_that_is_not_compiled_is_not_flashed(wired: Wired) -> None:
 def test_a_shadow_judges_on_the_processor(wired: Wired, device: Pretended) -> None:
     models = wired.models()
     wired.flasher.shadow(str(wired.second))
-    wired.running(models, lambda: models._shadow is not None)
+    wired.running(models, lambda: models.shadowing.shadow is not None)
     assert len([process for process, _ in device.calls("prepare") if process == os.getpid()]) == 1
 
 

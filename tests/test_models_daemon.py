@@ -160,11 +160,11 @@ def test_a_model_put_there_by_hand_has_its_trial_in_a_child_first(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried: list[Path] = []
-    monkeypatch.setattr("edge.models.try_in_child", lambda folder, *_: tried.append(folder))
+    monkeypatch.setattr("edge.engine.try_in_child", lambda folder, *_: tried.append(folder))
     models = place.models()
     slot = place.flasher.shelf.place(Bundle.open(place.second))
     place.flasher.shelf.link("shadow", slot)
-    place.running(models, lambda: models._shadow is not None)
+    place.running(models, lambda: models.shadowing.shadow is not None)
     assert tried == [slot.resolve()]
     place.flasher.shelf.make_live(slot)
     place.running(models, lambda: models.live.bundle.folder == slot.resolve())

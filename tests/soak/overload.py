@@ -17,7 +17,7 @@ from statistics import median
 from threading import Event, Thread
 from typing import Any
 
-from edge import app, config, models, truth
+from edge import app, config, engine, truth
 from edge.domain import Decision, Frame, Image, Scores, Verdict
 from edge.line import NO_TIME
 from edge.message import Record
@@ -146,12 +146,12 @@ def run(folder: Path, seconds: float, *, shedding: bool = True, seed: int = 1, s
         model=config.Model(deadline_s=DEADLINE_S * slower, hurry_s=config.Model().hurry_s * slower),
         journal=config.Journal(path=str(folder / "journal.sqlite")),
     )  # fmt: skip
-    original = models.build_classifier
-    models.build_classifier = lambda *given: SlowModel(original(*given), VIEW_S * slower)  # type: ignore[assignment,return-value]
+    original = engine.build_classifier
+    engine.build_classifier = lambda *given: SlowModel(original(*given), VIEW_S * slower)  # type: ignore[assignment,return-value]
     try:
         daemon = app.Daemon(settings, ROOT, open_frames=lambda: camera, on_verdict=heard)
     finally:
-        models.build_classifier = original
+        engine.build_classifier = original
     if not shedding:
         daemon.line.budget = None
     deepest, sizes, done = [0], [], Event()

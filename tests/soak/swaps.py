@@ -20,7 +20,7 @@ from statistics import median
 from threading import Thread
 from typing import Any
 
-from edge import app, config, models, truth
+from edge import app, config, engine, truth
 from edge.bundle import BundleError
 from edge.changeover import Flasher
 from edge.domain import Frame, Image, Scores, Verdict
@@ -142,8 +142,8 @@ def run(base: Path, swaps: int, seed: int = 1) -> Outcome:
     )  # fmt: skip
     simulator = Simulator(belt, paced=True)
     verdicts: list[Verdict] = []
-    last, original = [""], models.build_classifier
-    models.build_classifier = lambda settings, bundle, *device: Named(
+    last, original = [""], engine.build_classifier
+    engine.build_classifier = lambda settings, bundle, *device: Named(
         original(settings, bundle, *device), bundle.slot, last
     )  # type: ignore[assignment,return-value]
     try:
@@ -160,7 +160,7 @@ def run(base: Path, swaps: int, seed: int = 1) -> Outcome:
         code = daemon.run(Notifier({}))
         swapper.join()
     finally:
-        models.build_classifier = original
+        engine.build_classifier = original
     assert code == 0
     assert not failures, failures
     by_model: dict[str, int] = {}
