@@ -94,23 +94,34 @@ def flaws(strip: Image, level: Usual, share: float = 1.0) -> list[Flaw]:
     layout = level.layout
     pairs = zip(_scales(layout.difference(strip), layout), level.sure, strict=True)
     loud = np.maximum(*(_smooth(np.abs(each) / sure, layout) for each, sure in pairs))
-    height, width = loud.shape
     shift = int(np.argmin(loud.max(axis=0))) if layout.wraps else 0
     turned = np.roll(loud, -shift, axis=1)
     found = []
     _, parts = cv2.connectedComponents((turned > EDGE * share).astype(np.uint8))
     for number in np.unique(parts[turned >= share]):
         inside = parts == number
-        down, across = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
-        rows = slice(max(0, down[0] - MARGIN), min(height, down[-1] + 1 + MARGIN))
-        columns = slice(max(0, across[0] - MARGIN), min(width, across[-1] + 1 + MARGIN))
-        patch = cv2.dilate(
-            inside[rows, columns].astype(np.float32), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7))
-        )
-        mask = np.asarray(cv2.GaussianBlur(patch, (0, 0), 1.0), dtype=np.float32)
-        left = (int(columns.start) + shift) % width
-        found.append(Flaw(top=int(rows.start), left=left, mask=mask, peak=float(turned[inside].max())))
+        found.append(_patch(inside, shift, 7, float(turned[inside].max())))
     return sorted(found, key=lambda each: -each.peak)
+
+
+def given(mask: Mask, layout: Layout) -> list[Flaw]:
+    """The flaws of a mask that was given, 0 to 1, laid out as its part; largest first. All of them are sure."""
+    shift = int(np.argmin(mask.max(axis=0))) if layout.wraps else 0
+    _, parts = cv2.connectedComponents((np.roll(mask, -shift, axis=1) > 0.4).astype(np.uint8))
+    places = [parts == number for number in range(1, int(parts.max()) + 1)]
+    return [_patch(each, shift, 3, 1.0) for each in sorted(places, key=lambda each: -int(each.sum()))]
+
+
+def _patch(inside: NDArray[np.bool_], shift: int, edge_px: int, peak: float) -> Flaw:
+    """A flaw from the places it covers on a strip that was turned back by `shift`, with a soft edge around it."""
+    height, width = inside.shape
+    down, across = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+    rows = slice(max(0, down[0] - MARGIN), min(height, down[-1] + 1 + MARGIN))
+    columns = slice(max(0, across[0] - MARGIN), min(width, across[-1] + 1 + MARGIN))
+    round_edge = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (edge_px, edge_px))
+    mask = cv2.GaussianBlur(cv2.dilate(inside[rows, columns].astype(np.float32), round_edge), (0, 0), 1.0)
+    left = (int(columns.start) + shift) % width
+    return Flaw(top=int(rows.start), left=left, mask=np.asarray(mask, dtype=np.float32), peak=peak)
 
 
 def transplanted(
@@ -185,9 +196,18 @@ class Pair:
     """How much the transplanted flaw changes the good part, in grey levels at its peak."""
 
 
-def pair(donor: Image, good: Sequence[Image], level: Usual, random: np.random.Generator) -> Pair | None:
-    """Heal a defective strip, and move its loudest flaw onto one of the good ones; None where no flaw is sure."""
-    maybe = flaws(donor, level, LIBERAL)
+def pair(
+    donor: Image,
+    good: Sequence[Image],
+    level: Usual,
+    random: np.random.Generator,
+    known: Sequence[Flaw] | None = None,
+) -> Pair | None:
+    """Heal a defective part, and move its loudest flaw onto one of the good ones; None where no flaw is sure.
+
+    `known` are its flaws, where somebody has marked them.
+    """
+    maybe = flaws(donor, level, LIBERAL) if known is None else known
     if not maybe or maybe[0].peak < 1.0:
         return None
     whole = good[int(random.integers(len(good)))]

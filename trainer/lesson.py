@@ -15,18 +15,23 @@ from numpy.typing import NDArray
 
 from edge.bundle import InputSpec, Unregistered, laid
 from edge.bundle.ring import WRAP_PX
-from trainer import counterfactual
-from trainer.augment import Image, light_of, moved, moved_laid, moved_strip, relit, seen, shrink
+from trainer import counterfactual, masks
+from trainer.augment import Image, light_of, moved_laid, moved_strip, moved_with, relit, seen, shrink
 from trainer.counterfactual import Flaw, Usual
 from trainer.dataset import Dataset, Picture, pixels, readable
 from trainer.drawn import cells, flawed
 from trainer.layout import Layout
+from trainer.masks import EMPTY, Mask
 from trainer.recipe import Recipe
 
 MARGIN_PX = 64
 """What is cut out on either side of a window and cut off again: the mean along a row reaches so far."""
 WAYS = 3
 """In how many ways the flaws of one picture are painted over; finding clean places is what takes the time."""
+GIVEN = 0.6
+"""Share of the flaws on good pictures that are moved there from marked ones, where there are such."""
+FAINTEST = 12
+"""Grey levels that a moved flaw must change a picture by."""
 FLAWED, WHOLE = -1, -2
 """Classes of made pictures: defective, or good, but of no class of the data."""
 Batch = tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]
@@ -79,13 +84,21 @@ class Bench:
     """Per picture, what is painted over."""
 
     @classmethod
-    def of(cls, strips: Sequence[Image], bad: NDArray[np.bool_], layout: Layout) -> Bench:
-        """Look for flaws on gray laid parts; `bad` says which are of a defect class."""
+    def of(
+        cls, strips: Sequence[Image], bad: NDArray[np.bool_], marked: Sequence[Mask | None], layout: Layout
+    ) -> Bench:
+        """Look for flaws on gray laid parts that nobody has marked; `bad` says which are of a defect class."""
         fine = [strip for strip, each in zip(strips, bad, strict=True) if not each]
         level = counterfactual.usual(fine[:: max(1, len(fine) // 400)], layout)
         maybe = tuple(
-            tuple(counterfactual.flaws(strip, level, counterfactual.LIBERAL)) if each else ()
-            for strip, each in zip(strips, bad, strict=True)
+            tuple(
+                counterfactual.flaws(strip, level, counterfactual.LIBERAL)
+                if mask is None
+                else counterfactual.given(mask, layout)
+            )
+            if each
+            else ()
+            for strip, each, mask in zip(strips, bad, marked, strict=True)
         )
         surely = tuple(tuple(flaw for flaw in each if flaw.peak >= 1.0) for each in maybe)
         return cls(usual=level, surely=surely, maybe=maybe)
@@ -109,7 +122,13 @@ class Lesson:
         self.deck = Deck(pictures, labels, good, self.random)
         self._fine = np.flatnonzero(self.deck.classes < self.deck.good)
         layout = Layout.of(spec) if recipe.augment.counterfactual and len(self._fine) else None
-        self.bench = Bench.of(self.crops, self.deck.classes >= self.deck.good, layout) if layout else None
+        bad = self.deck.classes >= self.deck.good
+        self._marked = [
+            mask_of(data.root, each, crop, spec) if flawed else None
+            for each, crop, flawed in zip(pictures, self.crops, bad, strict=True)
+        ]
+        self._donors = [i for i, mask in enumerate(self._marked) if mask is not None and mask.max() > EMPTY]
+        self.bench = Bench.of(self.crops, bad, self._marked, layout) if layout else None
         held, crops = laid_out(data, "validation", spec)
         self.held_classes = classes(held, labels)
         if self.bench is not None and held:
@@ -157,16 +176,30 @@ class Lesson:
     def _plain(self, index: int, grid: tuple[int, int]) -> tuple[Image, int, NDArray[np.float32]]:
         how, random, registered = self.recipe.augment, self.random, self.spec.registration is not None
         kind = int(self.deck.classes[index])
-        crop = self.crops[index]
-        crop = moved_laid(crop, self.spec, how, random)[0] if registered else moved(crop, how, random)
+        crop, mask = self.crops[index], self._marked[index]
+        if registered:
+            crop, mask = moved_laid(crop, self.spec, how, random, mask)
+        else:
+            crop, mask = moved_with(crop, mask, how, random)
         known = kind < self.deck.good
-        place = np.full(grid, 0.0 if known else -1.0, dtype=np.float32)
         if known and random.random() < how.drawn:
-            crop, mask = flawed(crop, random)
-            kind, place = FLAWED, cells(self._layout.around(mask), *grid)
+            kind, crop, mask = self._marred(crop)
+        place = np.full(grid, 0.0 if known else -1.0, dtype=np.float32)
+        if mask is not None and mask.max() > EMPTY:
+            place = cells(self._layout.around(mask), *grid)
         if registered:
             return self._layout.seen(relit(np.atleast_3d(crop), self._light, random)), kind, place
         return relit(seen(crop, self.spec), how, random), kind, place
+
+    def _marred(self, crop: Image) -> tuple[int, Image, Mask]:
+        """A good picture with a drawn flaw, or with one that was marked elsewhere: its class, and where it is."""
+        if self.spec.registration is None and self._donors and self.random.random() < GIVEN:
+            other = self._donors[int(self.random.integers(len(self._donors)))]
+            region = np.asarray(255 * self._marked[other], dtype=np.uint8)
+            spoilt, mask = masks.transplanted(self.crops[other], region, crop, self.random)
+            if mask.max() > EMPTY and counterfactual.contrast(crop, spoilt) >= FAINTEST:
+                return int(self.deck.classes[other]), spoilt, mask
+        return FLAWED, *flawed(crop, self.random)
 
     def _counterfactual(self, turn: int, grid: tuple[int, int], bench: Bench) -> tuple[Image, int, NDArray[np.float32]]:
         """In turn: a good part, one with a flaw moved or drawn onto it, a healed defective part, a defective part."""
@@ -240,7 +273,7 @@ class Lesson:
                     taken = known[first : first + int(self.random.integers(1, 3))]
                     donor = self.crops[other]
                     spoilt, mask = counterfactual.transplanted(crop, donor, taken, self._layout, self.random)
-                    if counterfactual.contrast(crop, spoilt) >= 12:
+                    if counterfactual.contrast(crop, spoilt) >= FAINTEST:
                         return spoilt, mask, int(self.deck.classes[other])
         turn = int(self.random.integers(crop.shape[1])) if self._layout.wraps else 0
         spoilt, mask = flawed(np.roll(crop, turn, axis=1), self.random)
@@ -264,6 +297,16 @@ def _unrolled(root: Path, file: str, spec: InputSpec) -> Image | None:
         return laid(readable(root, file, spec.channels), spec)
     except Unregistered:
         return None
+
+
+def mask_of(root: Path, picture: Picture, kept: Image, spec: InputSpec) -> Mask | None:
+    """Where the flaw of a picture is, 0 to 1, laid out as `kept` of it is; None where nobody has marked it."""
+    if not picture.mask:
+        return None
+    if spec.registration is None:
+        whole = masks.of(root, picture, kept)
+        return None if whole is None else np.asarray(whole, dtype=np.float32) / 255
+    return masks.laid_out(root, picture, readable(root, picture.file, spec.channels), spec)
 
 
 def finished(crop: Image, spec: InputSpec) -> Image:

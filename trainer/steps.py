@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.bundle import Ring, laid
+from edge.bundle import Ring, Template, even, laid
 from trainer import card, dataset, gather, grouping, leakage, lint, measure, pack, register
 from trainer.augment import seen
 from trainer.claims import CHOSEN, rate_text
@@ -107,12 +107,16 @@ def _listed(recipe: Recipe, data: dataset.Dataset) -> tuple[dataset.Dataset, lis
 
 
 def _prints(recipe: Recipe, data: dataset.Dataset, asked: Sequence[dataset.Picture]) -> leakage.Prints:
-    """What near-copies are known by: of unrolled rings, where the parts have one."""
+    """What near-copies are known by: of registered parts by what differs from how all of them look."""
     spec = dataclasses.replace(register.input_spec(recipe), channels=1)
     pictures = (dataset.readable(data.root, each.file, 1) for each in asked)
-    if not isinstance(spec.registration, Ring):
-        return leakage.Prints.of(pictures)
-    return leakage.Prints.of_strips(laid(each, spec) for each in pictures)
+    match spec.registration:
+        case Ring():
+            return leakage.Prints.of_strips(laid(each, spec) for each in pictures)
+        case Template():
+            return leakage.Prints.of(even(laid(each, spec), spec) for each in pictures)
+        case _:
+            return leakage.Prints.of(pictures)
 
 
 def measure_all(run: Run) -> None:
@@ -174,9 +178,13 @@ def explain(run: Run) -> None:
     say(f"explain: {folder}, {sum(each['kind'] != 'close' for each in listed)} misjudged parts")
     fine = dataset.pixels(data, _one_each([each for each in data.of("test") if each.label in good]), spec.channels)
     pointing = explain.pointing(asked, fine)
-    write_json(part.folder / "explained.json", {"drawn_flaws_pointed_at": pointing, "cases": listed})
-    for method, got in pointing.items():
-        say(f"  {method} points at {got['count']} of {got['of']} drawn flaws, {got['ms']} ms a picture")
+    known = [each for each in data.of("test") if each.mask and each.label not in good]
+    real = explain.pointing_at(asked, list(explain.masked(asked.spec, data.root, known))) if known else {}
+    found = {"drawn_flaws_pointed_at": pointing, "masked_flaws_pointed_at": real, "cases": listed}
+    write_json(part.folder / "explained.json", found)
+    for what, points in (("drawn", pointing), ("masked", real)):
+        for method, got in points.items():
+            say(f"  {method} points at {got['count']} of {got['of']} {what} flaws, {got['ms']} ms a picture")
 
 
 def write_report(run: Run) -> None:

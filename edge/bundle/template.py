@@ -23,7 +23,8 @@ Warp = NDArray[np.float32]
 
 SIDE_PX = 72
 """Shorter side of the pictures in which a part is looked for."""
-ANGLES, RADII, TURNS = 128, 28, 1024
+ANGLES, RADII, TURNS = 128, 32, 1024
+"""Samples of the rays; turns are told apart more finely than rays lie."""
 TRIED = 3
 """Turns that are followed up."""
 APART = 40
@@ -38,7 +39,8 @@ CERTAIN = 0.9
 """Agreement from which no other turn is tried."""
 STRETCH = 1.2
 """How far a fit may change the part's size, or its width against its height, before it is none."""
-LIGHT_PX = 25
+LIGHT_PX = 21
+"""Structure that reaches farther than this, in the small picture, is light."""
 EVEN_PX = 12.0
 """Differences that reach farther than this are light, not flaws."""
 FLOOR = 0.06
