@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle import InputSpec, laid, prepare
-from edge.bundle.ring import even
+from edge.bundle import InputSpec, Ring, laid, prepare
+from trainer.layout import Layout
 from trainer.recipe import Augment
 
 Image = NDArray[np.uint8]
@@ -36,8 +36,8 @@ def seen(crop: Image, spec: InputSpec) -> Image:
 def varied(crop: Image, spec: InputSpec, how: Augment, random: np.random.Generator) -> Image:
     """One random variation of a crop, as the network is shown it: `(height, width, channels)` uint8."""
     if spec.registration is not None:
-        strip, _ = moved_strip(laid(crop, spec), how, random)
-        return seen_strip(relit(np.atleast_3d(strip), replace(how, gradient=0.0), random))
+        part, _ = moved_laid(laid(crop, spec), spec, how, random)
+        return Layout(spec=spec).seen(relit(np.atleast_3d(part), light_of(how, spec), random))
     return relit(seen(moved(crop, how, random), spec), how, random)
 
 
@@ -76,10 +76,17 @@ def moved_strip(
     return np.asarray(carried(strip), dtype=np.uint8), known
 
 
-def seen_strip(strip: Image) -> Image:
-    """An unrolled part `(height, width, channels)` as the network is shown it: against its rows, both ends wrapped."""
-    shown = even(strip[:, :, 0] if strip.shape[2] == 1 else strip)
-    return shown[:, :, None] if shown.ndim == 2 else shown
+def moved_laid(
+    part: Image, spec: InputSpec, how: Augment, random: np.random.Generator, mask: NDArray[np.float32] | None = None
+) -> tuple[Image, NDArray[np.float32] | None]:
+    """A registered part (and where its flaws are) as it may lie as well: farther round, or as far off as a fit is."""
+    layout = Layout(spec=spec)
+    return moved_strip(part, how, random, mask) if layout.wraps else layout.strayed(part, random, mask)
+
+
+def light_of(how: Augment, spec: InputSpec) -> Augment:
+    """What varies in the light of a registered part: around a ring it comes back to where it began."""
+    return replace(how, gradient=0.0) if isinstance(spec.registration, Ring) else how
 
 
 def relit(image: Image, how: Augment, random: np.random.Generator) -> Image:

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle import InputSpec, laid
-from trainer.augment import Image, seen, seen_strip
+from trainer.augment import Image, seen
 from trainer.drawn import flawed
-from trainer.lesson import around
+from trainer.layout import Layout
 from trainer.lime import lime
 from trainer.limits import Limits, evidence
 from trainer.measure import Parts, rate
@@ -116,7 +116,8 @@ def pointing(asked: Asked, crops: Sequence[Image]) -> dict[str, Any]:
     for crop in crops[: max(POINTED.values())]:
         if asked.spec.registration is not None:
             spoilt, mask = flawed(laid(crop, asked.spec), random)
-            drawn.append((seen_strip(np.atleast_3d(spoilt)), around(mask)))
+            layout = Layout(spec=asked.spec)
+            drawn.append((layout.seen(np.atleast_3d(spoilt)), layout.around(mask)))
             continue
         spoilt, mask = flawed(crop, random)
         small = cv2.resize(mask, (asked.spec.width, asked.spec.height), interpolation=cv2.INTER_LINEAR)

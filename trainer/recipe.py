@@ -60,15 +60,32 @@ class Ring:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Template:
+    """The good part that others are laid onto; made from the data when `pixels` is empty. Bytes are in base64."""
+
+    pixels: str = ""
+    spread: str = ""
+    """What good parts differ by at each place, in thousandths of relative brightness; a quarter of the size."""
+    turns: bool = True
+    """Whether parts lie any way round."""
+    projective: bool = False
+    """Whether they are fitted in perspective."""
+    least: float = number(0.5, 0.0, 1.0)
+    """Agreement below which a part counts as not found, and goes to review."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
     """What the network sees. Of a registered part `width_px` is the way around it."""
 
     height_px: int = number(128, 16, 1024)
     width_px: int = number(128, 16, 1024)
     channels: int = number(1, 1, 3)
-    registration: str = choice("auto", "auto", "none", "ring")
-    """How the part is found before it is judged; `auto` takes the ring when nearly every picture shows one."""
+    registration: str = choice("auto", "auto", "none", "ring", "template")
+    """How the part is found before it is judged; `auto` takes a ring when nearly every picture shows one, else a
+    template when nearly all good parts lie alike on one."""
     ring: Ring = Ring()
+    template: Template = Template()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.bundle import laid
+from edge.bundle import Ring, laid
 from trainer import card, dataset, gather, grouping, leakage, lint, measure, pack, register
 from trainer.augment import seen
 from trainer.claims import CHOSEN, rate_text
@@ -42,7 +42,7 @@ def divide(run: Run) -> None:
     """Read the folder, find out how parts are registered, and decide which part serves for what."""
     data = dataset.scan(run.data)
     good = dataset.good_labels(data.labels, run.recipe.good)
-    run, data, lost = _registered(run, data)
+    run, data, lost = _registered(run, data, good)
     apart: list[list[str]] = []
     if data.grouped_by == "file":
         prints = _prints(run.recipe, data, data.pictures)
@@ -73,17 +73,20 @@ def divide(run: Run) -> None:
     write_json(run.out / "data.json", {**facts, "fingerprint": data.fingerprint()})
 
 
-def _registered(run: Run, data: dataset.Dataset) -> tuple[Run, dataset.Dataset, list[str]]:
-    """The run with the parts' ring in its recipe, where they have one, and the data without pictures that lack it."""
+def _registered(run: Run, data: dataset.Dataset, good: Sequence[str]) -> tuple[Run, dataset.Dataset, list[str]]:
+    """The run with its registration decided, and the data without pictures in which the part is not found."""
     order = np.random.default_rng(run.recipe.seed).permutation(len(data.pictures))[: register.ASKED]
-    run = run.settle(register.settled(run.recipe, dataset.pixels(data, [data.pictures[i] for i in order], 1)))
-    ring = register.ring_of(run.recipe)
-    say(f"registration: {'by a ring' if ring else 'none'}")
-    if ring is None:
+    asked = [data.pictures[i] for i in order]
+    settled, why = register.settled(run.recipe, dataset.pixels(data, asked, 1), [each.label in good for each in asked])
+    run = run.settle(settled)
+    known = register.registration_of(run.recipe)
+    say(f"registration: {run.recipe.input.registration} ({why})")
+    write_json(run.out / "registration.json", {"kind": run.recipe.input.registration, "why": why})
+    if known is None:
         return run, data, []
-    lost = [p.file for p in data.pictures if not register.registered(dataset.readable(data.root, p.file, 1), ring)]
+    lost = [p.file for p in data.pictures if not register.registered(dataset.readable(data.root, p.file, 1), known)]
     for file in lost:
-        say(f"  left out, its ring is not to be found: {file} (on the device such a view counts for nothing)")
+        say(f"  left out, the part is not to be found: {file} (on the device such a view counts for nothing)")
     found = tuple(each for each in data.pictures if each.file not in set(lost))
     return run, dataclasses.replace(data, pictures=found), lost
 
@@ -107,7 +110,7 @@ def _prints(recipe: Recipe, data: dataset.Dataset, asked: Sequence[dataset.Pictu
     """What near-copies are known by: of unrolled rings, where the parts have one."""
     spec = dataclasses.replace(register.input_spec(recipe), channels=1)
     pictures = (dataset.readable(data.root, each.file, 1) for each in asked)
-    if spec.registration is None:
+    if not isinstance(spec.registration, Ring):
         return leakage.Prints.of(pictures)
     return leakage.Prints.of_strips(laid(each, spec) for each in pictures)
 

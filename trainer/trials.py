@@ -16,13 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
-from edge.bundle import InputSpec, Unregistered
+from edge.bundle import InputSpec, Ring, Unregistered, template
 from edge.bundle import ring as rings
 from trainer import counterfactual, dataset, lesson, measure
 from trainer.augment import Image, seen
 from trainer.claims import rate_text
 from trainer.dataset import Dataset, Picture
 from trainer.drawn import hole, hole_at
+from trainer.layout import Layout
 from trainer.limits import even, evidence
 from trainer.recipe import Costs
 from trainer.runtime import Model
@@ -36,6 +37,8 @@ ASKED = 6
 LEARNED = 300
 """Training pictures of either kind that say where the cut lies."""
 HOLE_PX = 2.5
+BRIGHT = 90
+"""Grey level from which a dark hole can be seen."""
 CLEAR_LEVELS = 50
 """A moved flaw that changes the picture by more than this is plain to see."""
 REACH_CELLS = 1.5
@@ -106,7 +109,8 @@ def ask(judge: Judge, data: Dataset, good: Sequence[str], seed: int) -> Document
     fine = [crop for each, crop in zip(known, kept, strict=True) if each.label in good]
     found: Document = {"holes": _holes(judge, data, good, random)}
     found["control"] = [[p.group, p.label, control(s)] for p, s in zip(tested, laid, strict=True)]
-    level = counterfactual.usual(some(fine, 400)) if _unrolled(judge.spec) else None
+    layout = Layout.of(judge.spec)
+    level = counterfactual.usual(some(fine, 400), layout) if layout else None
     return found | _pairs(judge, list(zip(tested, laid, strict=True)), good, level, control, random)
 
 
@@ -119,8 +123,9 @@ def cut(judge: Judge, data: Dataset, good: Sequence[str], costs: Costs, seed: in
     fine, flawed = (
         some([crop for each, crop in crops if (each.label not in good) is bad], LEARNED) for bad in (False, True)
     )
-    if _unrolled(judge.spec):
-        level = counterfactual.usual(fine)
+    layout = Layout.of(judge.spec)
+    if layout is not None:
+        level = counterfactual.usual(fine, layout)
         pairs = [pair for each in flawed if (pair := counterfactual.pair(each, fine, level, random)) is not None]
         fine, flawed = fine + [each.healed for each in pairs], flawed + [each.transplanted for each in pairs]
     steps = np.array([judge.laid(each) for each in (*fine, *flawed)])
@@ -179,10 +184,6 @@ def counted(pictures: Sequence[Picture], steps: NDArray[np.float64], good: Seque
     }
 
 
-def _unrolled(spec: InputSpec) -> bool:
-    return spec.registration is not None and spec.channels == 1
-
-
 def _holes(judge: Judge, data: Dataset, good: Sequence[str], random: np.random.Generator) -> list[float]:
     """Evidence of unseen good parts with one plain dark hole of radius `HOLE_PX` on them."""
     fine = [each for each in data.of("test") if each.label in good]
@@ -192,20 +193,44 @@ def _holes(judge: Judge, data: Dataset, good: Sequence[str], random: np.random.G
 
 def drilled(crop: Image, spec: InputSpec, random: np.random.Generator) -> Image | None:
     """The crop with a hole where the model looks and where it can be seen; None where there is no such place."""
-    ring = spec.registration
-    if ring is None:
-        return hole(crop, HOLE_PX * max(1.0, min(crop.shape[:2]) / (2 * min(spec.height, spec.width))), random)
-    gray = crop if crop.ndim == 2 else crop.max(axis=2)
+    known, radius = spec.registration, HOLE_PX * max(1.0, min(crop.shape[:2]) / (2 * min(spec.height, spec.width)))
+    if known is None:
+        return hole(crop, radius, random)
+    gray = np.asarray(crop if crop.ndim == 2 else crop.max(axis=2), dtype=np.uint8)
     try:
-        pose = rings.find(np.asarray(gray, dtype=np.uint8), ring)
+        if isinstance(known, Ring):
+            return _drilled_ring(crop, gray, known, random)
+        return _drilled_part(crop, gray, template.find(gray, known), (spec.height, spec.width), radius, random)
     except Unregistered:
         return None
+
+
+def _drilled_part(
+    crop: Image,
+    gray: Image,
+    warp: NDArray[np.float32],
+    size: tuple[int, int],
+    radius: float,
+    random: np.random.Generator,
+) -> Image | None:
+    """On the part, which is what differs from the picture's edge, and where it is bright."""
+    ground = float(np.median(np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])))
+    for _ in range(200):
+        x, y, w = warp @ (random.uniform(0.08, 0.92) * size[1], random.uniform(0.08, 0.92) * size[0], 1.0)
+        row, column = (min(max(int(at / w), 0), most - 1) for at, most in zip((y, x), gray.shape, strict=True))
+        if gray[row, column] >= BRIGHT and abs(float(gray[row, column]) - ground) > 25:
+            return hole_at(crop, (float(x / w), float(y / w)), radius)
+    return None
+
+
+def _drilled_ring(crop: Image, gray: Image, ring: Ring, random: np.random.Generator) -> Image | None:
+    pose = rings.find(gray, ring)
     # On the part, not beyond its edges, and not in a shadow, where a dark hole is nothing to be seen.
     low, high = (max(ring.inner, 1.03), 0.97 * ring.rim) if ring.rim else (ring.inner, 0.95)
     for _ in range(50):
         x, y = rings.point(pose, ring, float(random.uniform(0, 2 * np.pi)), float(random.uniform(low, high)))
         row, column = min(max(int(y), 0), gray.shape[0] - 1), min(max(int(x), 0), gray.shape[1] - 1)
-        if gray[row, column] >= 90:
+        if gray[row, column] >= BRIGHT:
             return hole_at(crop, (x, y), HOLE_PX)
     return None
 
@@ -229,7 +254,7 @@ def _pairs(
             asked[each.group] += 1
             transplants.append([each.group, pair.levels, judge.laid(pair.transplanted), control(pair.transplanted)])
             heals.append([each.group, judge.laid(pair.healed), control(pair.healed)])
-    return {"transplants": transplants, "heals": heals, "placed_by": "rings" if level is not None else "map"}
+    return {"transplants": transplants, "heals": heals, "placed_by": "registration" if level is not None else "map"}
 
 
 def _rough(
