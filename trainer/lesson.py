@@ -199,7 +199,7 @@ class Lesson:
             spoilt, mask = masks.transplanted(self.crops[other], region, crop, self.random)
             if mask.max() > EMPTY and counterfactual.contrast(crop, spoilt) >= FAINTEST:
                 return int(self.deck.classes[other]), spoilt, mask
-        return FLAWED, *flawed(crop, self.random)
+        return FLAWED, *flawed(crop, self.random, unrolled=self._layout.wraps)
 
     def _counterfactual(self, turn: int, grid: tuple[int, int], bench: Bench) -> tuple[Image, int, NDArray[np.float32]]:
         """In turn: a good part, one with a flaw moved or drawn onto it, a healed defective part, a defective part."""
@@ -276,7 +276,7 @@ class Lesson:
                     if counterfactual.contrast(crop, spoilt) >= FAINTEST:
                         return spoilt, mask, int(self.deck.classes[other])
         turn = int(self.random.integers(crop.shape[1])) if self._layout.wraps else 0
-        spoilt, mask = flawed(np.roll(crop, turn, axis=1), self.random)
+        spoilt, mask = flawed(np.roll(crop, turn, axis=1), self.random, unrolled=self._layout.wraps)
         return spoilt, mask, FLAWED
 
 
