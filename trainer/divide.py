@@ -15,6 +15,8 @@ from trainer.recipe import Recipe
 from trainer.run import Part, Run, say, write_json
 
 SPLITS = ("train", "validation", "test")
+COLOURED = 12.0
+"""Grey levels between a picture's channels, in the mean, from which it is in colour."""
 
 
 def divide(run: Run) -> None:
@@ -104,12 +106,23 @@ def _grouped(recipe: Recipe, data: Dataset) -> tuple[Dataset, list[list[str]]]:
     return (grouping.joined(data, apart) if apart and recipe.split.join_copies else data), apart
 
 
+def _in_colour(data: Dataset) -> bool:
+    """Whether most of a few pictures are more than gray."""
+    few = data.pictures[:: max(1, len(data.pictures) // 8)]
+    spread = [np.ptp(each.astype(np.int16), axis=2).mean() for each in dataset.pixels(data, few, 3)]
+    return float(np.median(spread)) > COLOURED
+
+
 def _tell(recipe: Recipe, data: Dataset, good: Sequence[str]) -> None:
     """What was found, for the person at the terminal: above all what was guessed."""
     say(f"data: {len(data.pictures)} pictures, {len({p.group for p in data.pictures})} parts (by {data.grouped_by})")
+    if all(each.label not in each.file.split("/")[:-1] for each in data.pictures):
+        say(f"  classes are those that file names begin with: {', '.join(data.labels)}")
     masked = sum(bool(each.mask) for each in data.pictures)
     if masked:
         say(f"  masks say where flaws are: {masked} of the pictures have one")
+    if recipe.input.channels == 1 and _in_colour(data):
+        say("  the pictures are in colour and judged in gray; flaws that only colour shows need input.channels: 3")
     for file in data.unreadable:
         say(f"  left out, not readable: {file}")
     if good:

@@ -99,7 +99,7 @@ def explain(run: Run) -> None:
     found = {"drawn_flaws_pointed_at": pointing, "masked_flaws_pointed_at": real, "cases": listed}
     write_json(part.folder / "explained.json", found)
     for what, points in (("drawn", pointing), ("masked", real)):
-        for method, got in points.items():
+        for method, got in points.items() if any(each["of"] for each in points.values()) else ():
             say(f"  {method} points at {got['count']} of {got['of']} {what} flaws, {got['ms']} ms a picture")
 
 
