@@ -24,6 +24,8 @@ NECK, DEEP_NECK = 0.75, 0.5
 """Parts touch where a shape is narrower than this share of its thickness: once the usual size is known, and before."""
 ALIKE = 1.6
 """Pieces of a row differ by less than this factor in area."""
+ROW = 0.7
+"""So much of a row is pieces that are alike; what is left over is coming in, or broken off."""
 LUMP = 1.35
 """Only what is larger than the usual part by this factor may be several parts."""
 SURELY_SEVERAL = 1.6
@@ -185,17 +187,26 @@ def _cut(shape: Mask, left: int, top: int, usual: Usual) -> list[Blob]:
         if usual.uniform and whole[0].area > SURELY_SEVERAL * usual.area:
             return _at_valleys(shape, left, top, round(whole[0].area / usual.area))
         return whole
-    pieces = _at_necks(padded, depth, DEEP_NECK, left, top)
-    if _are_parts(pieces, usual, 0.0):
-        return pieces
     # A row of equal pieces is a row of parts even where the necks are wide; the last may still be coming in.
     pieces = _at_necks(padded, depth, NECK, left, top)
-    areas = sorted(each.area for each in pieces)[1:]
-    alike = len(areas) >= 2 and areas[-1] < ALIKE * areas[0]
-    if alike and _are_parts(pieces[1:], usual, 0.0):
+    row = _row_of_equals(pieces)
+    if _are_parts(row, usual, 0.0):
         return pieces
     several = len(pieces) == 2 and max(each.area for each in pieces) < ALIKE * min(each.area for each in pieces)
+    pieces = _at_necks(padded, depth, DEEP_NECK, left, top)
+    if _are_parts(pieces, usual, 0.0):
+        return [part for each in pieces for part in _cut(each.shape, each.left, each.top, usual)]
     return [replace(whole[0], several=several)]
+
+
+def _row_of_equals(pieces: list[Blob]) -> list[Blob]:
+    """Those of the pieces that are alike, if they are several and nearly all there is."""
+    if len(pieces) < 3:
+        return []
+    middle = sorted(each.area for each in pieces)[len(pieces) // 2]
+    alike = [each for each in pieces if each.area < ALIKE * middle < ALIKE * ALIKE * each.area]
+    nearly_all = sum(each.area for each in alike) >= ROW * sum(each.area for each in pieces)
+    return alike if len(alike) >= 2 and nearly_all else []
 
 
 def _at_valleys(shape: Mask, left: int, top: int, count: int) -> list[Blob]:

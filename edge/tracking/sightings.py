@@ -25,6 +25,8 @@ CLAIMED = 0.4
 """What lies on parts that were handed out with more than this share of it is one of those."""
 SCRAP = 0.7
 """So much of the smallest part may a patch show beside what was handed out, and is still not worth cutting."""
+NEIGHBOURLY = 0.25
+"""Parts that touch or overlap share no more than this of their upright boxes."""
 PATIENCE = 6
 """Looks for which a part may be out of sight before it counts as gone."""
 
@@ -47,6 +49,8 @@ class Sighting:
     front: float
     """Belt coordinate of its front edge then (of its back edge when the front was out of the picture)."""
     by_front: bool
+    looked_at: float
+    """Belt position at the latest look."""
     looks: int = 1
     whole_looks: int = 0
     """In so many of them it was entirely in the picture."""
@@ -66,6 +70,10 @@ class Sighting:
     def firm(self) -> bool:
         """Whether it was looked at so often that one look cannot unmake it."""
         return self.travels and self.whole_looks >= FIRM
+
+    def edge_of(self, blob: Blob) -> int:
+        """The edge by which it is followed."""
+        return blob.right if self.by_front else blob.left
 
 
 @dataclass(slots=True, kw_only=True)
@@ -98,16 +106,18 @@ class Sightings:
         kept, changed, ages = self._compared(groups(self.unrolled.evidence, usual))
         same = {id(each) for known in kept for each in known.sightings}
         old = [each for each in self.current if id(each) not in same]
-        used: list[Sighting] = []
-        for group in changed:
-            taken = [self._continued(blob, usual, old, used) for blob in self._fresh(group, usual)]
+        found = [(group, self._fresh(group, usual)) for group in changed]
+        partners = _partners([blob for _, blobs in found for blob in blobs], old, usual)
+        for group, blobs in found:
+            taken = [self._continued(blob, usual, old, partners) for blob in blobs]
             kept.append(_Known(rectangle=group.rectangle, whole=whole, sightings=taken, age=ages.get(id(group), 0)))
         self._known = kept
         seen = list({id(each): each for known in kept for each in known.sightings}.values())
         for each in seen:
             self._judge(each)
-        found = {id(each) for each in seen}
-        return self._missed([each for each in old if id(each) not in found], seen)
+            each.looked_at = self.unrolled.position
+        there = {id(each) for each in seen}
+        return self._missed([each for each in old if id(each) not in there], seen)
 
     def drop(self, sighting: Sighting) -> None:
         """Forget a sighting that has been handed out or turned out to be scenery."""
@@ -156,21 +166,18 @@ class Sightings:
                     return known
         return None
 
-    def _continued(self, blob: Blob, usual: Usual, old: list[Sighting], used: list[Sighting]) -> Sighting:
+    def _continued(self, blob: Blob, usual: Usual, old: list[Sighting], partners: dict[int, Sighting]) -> Sighting:
         """The sighting that this blob is the next look at, or a new one that inherits from what was there."""
+        partner = partners.get(id(blob))
+        if partner is not None:
+            self._follow(partner, blob)
+            return partner
         place = blob.center[0] + self.unrolled.whole
         best = max(old, key=lambda each: _shared(each.blob, blob), default=None)
         if best is None or _shared(best.blob, blob) == 0:
             return self._new(blob, place)
-        firm = best.firm and usual.settled and best.blob.area < LUMP * usual.area
-        alike = abs(best.blob.area - blob.area) < (0.25 if firm else 0.5) * max(best.blob.area, blob.area)
-        if alike and not any(each is best for each in used):
-            used.append(best)
-            best.blob, best.looks, best.unseen, best.change = blob, best.looks + 1, 0, None
-            best.whole_looks += self._is_whole(blob)
-            return best
-        if firm and not self._is_settled(best, blob):
-            used.append(best)
+        is_taken = any(each is best for each in partners.values())
+        if _is_firm(best, usual) and not is_taken and not self._is_settled(best, blob):
             best.unseen = 0
             return best
         child = self._new(blob, place)
@@ -179,6 +186,15 @@ class Sightings:
         child.first_place, child.looks, child.travels = min(best.first_place, place), best.looks + 1, best.travels
         child.entered |= best.entered
         return child
+
+    def _follow(self, each: Sighting, blob: Blob) -> None:
+        """Take the new outline; when it leapt, because it was cut in another way, its edge is watched from there."""
+        leapt = abs(each.edge_of(blob) - each.edge_of(each.blob))
+        if leapt > abs(self.unrolled.position - each.looked_at) + STEADY:
+            each.since, each.front = self.unrolled.position, float(each.edge_of(blob))
+        each.blob = blob
+        each.looks, each.unseen, each.change = each.looks + 1, 0, None
+        each.whole_looks += self._is_whole(blob)
 
     def _is_whole(self, blob: Blob) -> bool:
         """Whether it lies entirely in the picture but for the way out: an arm always comes from a side."""
@@ -202,6 +218,7 @@ class Sightings:
             since=self.unrolled.position,
             front=float(edge),
             by_front=by_front,
+            looked_at=self.unrolled.position,
             entered=entered,
         )
 
@@ -212,7 +229,7 @@ class Sightings:
             return
         if each.by_front and each.blob.right + self.unrolled.whole >= self.unrolled.evidence.shape[1]:
             return
-        edge = each.blob.right if each.by_front else each.blob.left
+        edge = each.edge_of(each.blob)
         slid = (each.front - edge) / travelled
         if abs(slid) < SLIPS:
             each.travels = True
@@ -237,6 +254,32 @@ class Sightings:
             (gone if each.unseen > PATIENCE else waiting).append(each)
         self.current = seen + waiting
         return gone
+
+
+def _is_firm(each: Sighting, usual: Usual) -> bool:
+    """Whether it is known to be one part, so that what looks different must show that it lies there instead."""
+    return each.firm and usual.settled and each.blob.area < LUMP * usual.area
+
+
+def _partners(blobs: list[Blob], old: list[Sighting], usual: Usual) -> dict[int, Sighting]:
+    """For each blob, by its id, the sighting that it is the next look at: about as large, and in the same place.
+
+    The best match is taken first; neighbours that barely overlap do not take each other's place.
+    """
+    pairs = []
+    for each in old:
+        most = 0.25 if _is_firm(each, usual) else 0.5
+        for blob in blobs:
+            alike = abs(each.blob.area - blob.area) < most * max(each.blob.area, blob.area)
+            if alike and (shared := _shared(each.blob, blob)) > NEIGHBOURLY:
+                pairs.append((shared, each, blob))
+    partners: dict[int, Sighting] = {}
+    taken: set[int] = set()
+    for _, each, blob in sorted(pairs, key=lambda pair: -pair[0]):
+        if id(blob) not in partners and id(each) not in taken:
+            partners[id(blob)] = each
+            taken.add(id(each))
+    return partners
 
 
 def _shared(one: Blob, other: Blob) -> float:

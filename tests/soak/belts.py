@@ -25,12 +25,13 @@ from edge.sources.simulation.scenario import SCENARIOS
 from edge.sources.simulation.schedule import Placement
 from edge.sources.simulator import Simulator
 from edge.tracking import open_tracker
+from edge.tracking.lane import SEVERAL, TOO_LARGE
 
 NEAR = 0.6
 """A report is about a part when it is no farther from it than this share of the part, either way."""
 BESIDE = 0.75
 """A report for review so near along the belt, that is about no other part, tells of a part that was not found itself:
-several at once, or a part under something."""
+several at once, or a part under something. One that says of itself that it may be several tells of its neighbours too."""
 GATE = 0.5
 
 
@@ -130,9 +131,10 @@ def _set_against(simulator: Simulator, config: SimulatorSource, reports: Sequenc
             tally.found += 1
             tally.review += all(bool(report.reason) for report in owners[number])
             continue
-        told = next((each for each in strays if each.reason and belt.is_beside(each, number)), None)
-        if told is not None:
-            strays.remove(told)
+        told = [each for each in strays if each.reason and belt.is_beside(each, number)][:1]
+        of_several = [each for each in reports if each.reason in (SEVERAL, TOO_LARGE) and belt.is_beside(each, number)]
+        if told or of_several:
+            strays = [each for each in strays if not any(each is one for one in told)]
             tally.told += 1
         else:
             tally.missed += 1
