@@ -134,7 +134,7 @@ def split(group: Group, evidence: Evidence, usual: Usual) -> list[Blob]:
         if level < MUCH:
             break
         strong = _white(here > max(LITTLE, OWN * level))
-        field = _field(strong, left, top, usual, evidence.size)
+        field = field_of(strong, left, top, usual, evidence.size)
         if field:
             return field
         solid = _solid(strong, hole, usual.thickness)
@@ -146,7 +146,7 @@ def split(group: Group, evidence: Evidence, usual: Usual) -> list[Blob]:
     return [each for each in found if each.area >= CRUMB * largest]
 
 
-def _field(strong: Mask, left: int, top: int, usual: Usual, picture: int) -> list[Blob]:
+def field_of(strong: Mask, left: int, top: int, usual: Usual, picture: int) -> list[Blob]:
     """The parts of a field of them that touch all round, as eggs do; empty when it is none."""
     if strong.size < FIELD * picture:
         return []
