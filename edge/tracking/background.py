@@ -212,7 +212,7 @@ def _pooled(spread: Float, least: float) -> Float:
 
 
 def _covered(luma: NDArray[np.uint8], moving: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
-    """`(looks, across, along)`: where parts that touch all round hide the belt; `None` where most of it is to be seen."""
+    """`(looks, across, along)`: where parts that touch all round hide the belt; `None` where they do not."""
     found = between(luma, moving)
     if found is None:
         return None

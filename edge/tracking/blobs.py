@@ -28,8 +28,8 @@ ALIKE = 1.6
 ROW = 0.7
 """So much of a row is pieces that are alike; what is left over is coming in, or broken off."""
 FIELD, FEWEST, GAPS = 0.2, 4, 0.03
-"""A field of parts that touch all round takes up at least this share of the picture, holds so many, and leaves gaps of this
-share between them."""
+"""A field of parts that touch all round takes up at least this share of the picture, holds so many, and leaves gaps of
+this share between them."""
 HIGHEST, LOWEST, LEVELS = 0.97, 0.25, 16
 """Necks in a field are looked for at so many depths, of the deepest."""
 HOLLOW, SPECK = 0.65, 6
@@ -240,6 +240,8 @@ def _cut(shape: Mask, left: int, top: int, usual: Usual) -> list[Blob]:
         pieces = _at_necks(padded, depth, NECK, left, top)
         if _are_parts(pieces, usual, 0.4 * usual.area):
             return [part for each in pieces for part in _cut(each.shape, each.left, each.top, usual)]
+        if whole[0].area > FEWEST * usual.area and (equals := _equals(shape, left, top, usual)):
+            return equals
         if usual.uniform and whole[0].area > SURELY_SEVERAL * usual.area:
             return _at_valleys(shape, left, top, round(whole[0].area / usual.area))
         return whole

@@ -16,7 +16,7 @@ NEAR = 20
 SMOOTH, TRIED = 11, 3
 """So many of the commonest levels are tried."""
 LEAST, MOST = 0.05, 0.55
-"""Belt between parts is this share of all that moves; what fewer looks than the least show of a pixel is not relied on."""
+"""Belt between parts is this share of all that moves; a pixel that shows it in fewer looks is not relied on."""
 ASKED, AGREED, FEWEST = 6, 4, 6
 """So many looks are asked; in so many of them nearly all that is not belt must be so many equal parts."""
 
