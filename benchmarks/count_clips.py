@@ -27,6 +27,7 @@ from edge.sources.clip import Clip
 from edge.tracking import (
     background,
     blobs,
+    hidden,
     lane,
     learning,
     motion,
@@ -55,22 +56,25 @@ THRESHOLDS: list[tuple[ModuleType, str]] = [
             "THIN",
             "HOLE",
             "ALIKE",
+            "ROW",
             "SURELY_SEVERAL",
         )
     ),
     *((unrolled, name) for name in ("MEMORY", "FIRST")),
-    *((sightings, name) for name in ("PROVEN", "STUCK", "PATIENCE", "FEWEST_LOOKS")),
+    *((sightings, name) for name in ("PROVEN", "STUCK", "PATIENCE", "FEWEST_LOOKS", "NEIGHBOURLY")),
     *((motion, name) for name in ("NOTICED", "KEY_PX", "MOST_COLUMNS", "FEW_CHANGES", "FADE")),
     *((motion, name) for name in ("FAR_ENOUGH_PX", "CLEAR", "SWITCH")),
     *((background, name) for name in ("RECURS", "ALIKE", "CARRIED")),
     *((learning, name) for name in ("SURE_SCORE", "SURE_MARGIN", "TRAVEL", "AGREED", "SAME_SPEED", "COARSEST")),
+    *((learning, name) for name in ("AGREED_LOOKS", "AGREED_S", "CONFIRMED")),
+    *((hidden, name) for name in ("SHOWS", "REMEMBERED", "WIDEST", "PASSED", "SELDOM", "EVERY")),
     *((lane, name) for name in ("STEP", "WAIT", "UNIFORM", "HUGE", "LARGE", "QUARTER", "LIKE", "CUT_OFF", "DOUBTED")),
     *((pattern, name) for name in ("AGREE", "FITS", "EXPLAINED", "CROWDED")),
     *((sightings, name) for name in ("FIRM", "STEADY", "ENTRY", "SLIPS", "STANDS")),
     (views, "SAME"),
     (sight, "LONG_SIDE_PX"),
 ]
-USERS = (background, blobs, lane, learning, motion, pattern, sight, sightings, tracker, unrolled, views)
+USERS = (background, blobs, hidden, lane, learning, motion, pattern, sight, sightings, tracker, unrolled, views)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle import InputSpec, laid, prepare
-from edge.bundle.ring import even
+from edge.bundle import InputSpec, Ring, laid, prepare
+from trainer.layout import Layout
 from trainer.recipe import Augment
 
 Image = NDArray[np.uint8]
 
+KEPT_INSIDE = 4
+"""Tries to turn and shift a picture so that its marked flaw stays in it."""
 WAVY_PX = 0.4
 """How far the rows of an unrolled part may sway: a fitted ring is never perfectly straight."""
 
@@ -36,22 +39,44 @@ def seen(crop: Image, spec: InputSpec) -> Image:
 def varied(crop: Image, spec: InputSpec, how: Augment, random: np.random.Generator) -> Image:
     """One random variation of a crop, as the network is shown it: `(height, width, channels)` uint8."""
     if spec.registration is not None:
-        strip, _ = moved_strip(laid(crop, spec), how, random)
-        return seen_strip(relit(np.atleast_3d(strip), replace(how, gradient=0.0), random))
+        part, _ = moved_laid(laid(crop, spec), spec, how, random)
+        return Layout(spec=spec).seen(relit(np.atleast_3d(part), light_of(how, spec), random))
     return relit(seen(moved(crop, how, random), spec), how, random)
 
 
 def moved(crop: Image, how: Augment, random: np.random.Generator) -> Image:
     """Turned, mirrored, shifted and scaled; what comes in from outside repeats the crop's edge."""
-    if how.flip and random.random() < 0.5:
-        crop = np.ascontiguousarray(crop[:, ::-1])
+    return moved_with(crop, None, how, random)[0]
+
+
+def moved_with(
+    crop: Image, mask: NDArray[np.float32] | None, how: Augment, random: np.random.Generator
+) -> tuple[Image, NDArray[np.float32] | None]:
+    """The same with a mask of where its flaws are, which are kept inside if a few tries can do it."""
+    flipped = how.flip and random.random() < 0.5
+    for _ in range(KEPT_INSIDE):
+        matrix = _pose(crop, how, random)
+        if mask is None:
+            return _posed(crop, matrix, flipped=flipped), None
+        spots = _posed(mask, matrix, flipped=flipped)
+        if spots.sum() >= 0.7 * mask.sum():
+            break
+    return _posed(crop, matrix, flipped=flipped), spots
+
+
+def _pose(crop: Image, how: Augment, random: np.random.Generator) -> NDArray[np.float64]:
     height, width = crop.shape[:2]
     angle = random.uniform(-how.rotation_deg, how.rotation_deg)
     scale = 1 + random.uniform(-how.scale, how.scale)
     matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle, scale)
     matrix[:, 2] += random.uniform(-how.shift, how.shift, 2) * (width, height)
-    turned = cv2.warpAffine(crop, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(turned, dtype=np.uint8)
+    return matrix
+
+
+def _posed(field: NDArray[Any], matrix: NDArray[np.float64], *, flipped: bool) -> NDArray[Any]:
+    height, width = field.shape[:2]
+    field = np.ascontiguousarray(field[:, ::-1]) if flipped else field
+    return cv2.warpAffine(field, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def moved_strip(
@@ -76,10 +101,17 @@ def moved_strip(
     return np.asarray(carried(strip), dtype=np.uint8), known
 
 
-def seen_strip(strip: Image) -> Image:
-    """An unrolled part `(height, width, channels)` as the network is shown it: against its rows, both ends wrapped."""
-    shown = even(strip[:, :, 0] if strip.shape[2] == 1 else strip)
-    return shown[:, :, None] if shown.ndim == 2 else shown
+def moved_laid(
+    part: Image, spec: InputSpec, how: Augment, random: np.random.Generator, mask: NDArray[np.float32] | None = None
+) -> tuple[Image, NDArray[np.float32] | None]:
+    """A registered part (and where its flaws are) as it may lie as well: farther round, or as far off as a fit is."""
+    layout = Layout(spec=spec)
+    return moved_strip(part, how, random, mask) if layout.wraps else layout.strayed(part, random, mask)
+
+
+def light_of(how: Augment, spec: InputSpec) -> Augment:
+    """What varies in the light of a registered part: around a ring it comes back to where it began."""
+    return replace(how, gradient=0.0) if isinstance(spec.registration, Ring) else how
 
 
 def relit(image: Image, how: Augment, random: np.random.Generator) -> Image:

@@ -2,7 +2,8 @@
 
 Good and defective parts are seldom photographed alike, and a network that learns the difference in light passes every
 test on such pictures. A good part with a real flaw on it, and a defective one without, leave it nothing but the flaw.
-All of this happens on unrolled parts, where the same row shows the same place of the part all the way round.
+All of this happens on registered parts: unrolled, where a row shows the same place of the part all the way round, or
+on a template, where every good part shows the same at the same place.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from edge.bundle import ring
 from trainer.augment import Image
+from trainer.layout import Layout
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.float32]
@@ -25,6 +27,8 @@ USUAL = 99.5
 CALMEST = 0.04
 SURE = 97.0
 """Percentile of the loudest places on good parts above which a place is surely a flaw."""
+PLACE_PX = 1.5
+"""How far what good parts differ by at a place counts for its neighbours, too."""
 FINE_PX = 6.0
 """Reach along the row of what a small flaw is compared with: light that varies slowly would hide it."""
 EDGE = 0.45
@@ -40,8 +44,9 @@ LIBERAL = 0.55
 class Usual:
     """What differs on good parts, at two scales: against the row, and against what is close by in the row."""
 
-    rows: tuple[Floats, Floats]
-    """What is surely a flaw at each row, in relative brightness, at either scale."""
+    layout: Layout
+    sure: tuple[Floats, Floats]
+    """What is surely a flaw at each row (or place), in relative brightness, at either scale."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,65 +70,92 @@ class Flaw:
         return (self.left + turn + np.arange(self.mask.shape[1])) % width
 
 
-def usual(good: Sequence[Image]) -> Usual:
-    """Measure good strips; `(height, width)` uint8 as `laid` gives them."""
-    scales = list(zip(*(_scales(_difference(each)) for each in good), strict=True))
-    return Usual(rows=(_sure(scales[0]), _sure(scales[1])))
+def usual(good: Sequence[Image], layout: Layout) -> Usual:
+    """Measure good parts; `(height, width)` uint8 as `laid` gives them."""
+    scales = list(zip(*(_scales(layout.difference(each), layout) for each in good), strict=True))
+    return Usual(layout=layout, sure=(_sure(scales[0], layout), _sure(scales[1], layout)))
 
 
-def _sure(differences: Sequence[Floats]) -> Floats:
-    """Per row, what hardly any good strip exceeds anywhere."""
-    rows = np.stack([np.percentile(np.abs(each), USUAL, axis=1) for each in differences])
-    scale = np.maximum(cv2.GaussianBlur(np.median(rows, axis=0).astype(np.float32)[:, None], (1, 5), 1.0), CALMEST)
-    loudest = [float(_smooth(np.abs(each) / scale).max()) for each in differences]
+def _sure(differences: Sequence[Floats], layout: Layout) -> Floats:
+    """Per row (or place), what hardly any good part exceeds anywhere."""
+    if layout.wraps:
+        rows = np.stack([np.percentile(np.abs(each), USUAL, axis=1) for each in differences])
+        calm = cv2.GaussianBlur(np.median(rows, axis=0).astype(np.float32)[:, None], (1, 5), 1.0)
+    else:
+        off = np.abs(np.stack(differences))
+        calm = cv2.GaussianBlur(off.mean(axis=0) + 2 * off.std(axis=0), (0, 0), PLACE_PX)
+    scale = np.maximum(calm, CALMEST)
+    loudest = [float(_smooth(np.abs(each) / scale, layout).max()) for each in differences]
     return np.asarray(scale * np.float32(max(1.5, float(np.percentile(loudest, SURE)))), dtype=np.float32)
 
 
 def flaws(strip: Image, level: Usual, share: float = 1.0) -> list[Flaw]:
     """The places that differ by more than `share` of what is sure, loudest first."""
-    pairs = zip(_scales(_difference(strip)), level.rows, strict=True)
-    loud = np.maximum(*(_smooth(np.abs(each) / rows) for each, rows in pairs))
-    height, width = loud.shape
-    shift = int(np.argmin(loud.max(axis=0)))
+    layout = level.layout
+    pairs = zip(_scales(layout.difference(strip), layout), level.sure, strict=True)
+    loud = np.maximum(*(_smooth(np.abs(each) / sure, layout) for each, sure in pairs))
+    shift = int(np.argmin(loud.max(axis=0))) if layout.wraps else 0
     turned = np.roll(loud, -shift, axis=1)
     found = []
     _, parts = cv2.connectedComponents((turned > EDGE * share).astype(np.uint8))
     for number in np.unique(parts[turned >= share]):
         inside = parts == number
-        down, across = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
-        rows = slice(max(0, down[0] - MARGIN), min(height, down[-1] + 1 + MARGIN))
-        columns = slice(max(0, across[0] - MARGIN), min(width, across[-1] + 1 + MARGIN))
-        patch = cv2.dilate(
-            inside[rows, columns].astype(np.float32), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7))
-        )
-        mask = np.asarray(cv2.GaussianBlur(patch, (0, 0), 1.0), dtype=np.float32)
-        left = (int(columns.start) + shift) % width
-        found.append(Flaw(top=int(rows.start), left=left, mask=mask, peak=float(turned[inside].max())))
+        found.append(_patch(inside, shift, 7, float(turned[inside].max())))
     return sorted(found, key=lambda each: -each.peak)
 
 
-def transplanted(good: Image, donor: Image, taken: Sequence[Flaw], random: np.random.Generator) -> tuple[Image, Mask]:
-    """The good strip with the donor's flaws at random angles of the same rows, and where they are."""
-    theirs, (light, mine) = _difference(donor), _split(good)
+def given(mask: Mask, layout: Layout) -> list[Flaw]:
+    """The flaws of a mask that was given, 0 to 1, laid out as its part; largest first. All of them are sure."""
+    shift = int(np.argmin(mask.max(axis=0))) if layout.wraps else 0
+    _, parts = cv2.connectedComponents((np.roll(mask, -shift, axis=1) > 0.4).astype(np.uint8))
+    places = [parts == number for number in range(1, int(parts.max()) + 1)]
+    return [_patch(each, shift, 3, 1.0) for each in sorted(places, key=lambda each: -int(each.sum()))]
+
+
+def _patch(inside: NDArray[np.bool_], shift: int, edge_px: int, peak: float) -> Flaw:
+    """A flaw from the places it covers on a strip that was turned back by `shift`, with a soft edge around it."""
+    height, width = inside.shape
+    down, across = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+    rows = slice(max(0, down[0] - MARGIN), min(height, down[-1] + 1 + MARGIN))
+    columns = slice(max(0, across[0] - MARGIN), min(width, across[-1] + 1 + MARGIN))
+    round_edge = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (edge_px, edge_px))
+    mask = cv2.GaussianBlur(cv2.dilate(inside[rows, columns].astype(np.float32), round_edge), (0, 0), 1.0)
+    left = (int(columns.start) + shift) % width
+    return Flaw(top=int(rows.start), left=left, mask=np.asarray(mask, dtype=np.float32), peak=peak)
+
+
+def transplanted(
+    good: Image, donor: Image, taken: Sequence[Flaw], layout: Layout, random: np.random.Generator
+) -> tuple[Image, Mask]:
+    """The good part with the donor's flaws at like places (any angle of the same rows), and where they are."""
+    theirs, (light, mine) = layout.difference(donor), _split(good, layout)
     height, width = good.shape
     where = np.zeros(good.shape, np.float32)
     for flaw in taken:
         step = slice(None, None, -1 if random.random() < 0.5 else 1)
         drop = int(np.clip(random.integers(-1, 2), -flaw.top, height - flaw.top - flaw.mask.shape[0]))
-        here, there = flaw.columns(width, int(random.integers(width))), flaw.columns(width)
+        turn = layout.turn(flaw.left, flaw.mask.shape[1], width, random)
+        here, there = flaw.columns(width, turn), flaw.columns(width)
         mask, change = flaw.mask[:, step], theirs[flaw.rows()][:, there[step]]
         mine[flaw.rows(drop), here] += mask * (change - mine[flaw.rows(drop), here])
         where[flaw.rows(drop), here] = np.maximum(where[flaw.rows(drop), here], mask)
     return _lit(light, mine), where
 
 
-def blank(good: Image, shapes: Sequence[Flaw], random: np.random.Generator) -> tuple[Image, Mask]:
-    """The good strip with places of the shapes of flaws swapped for others of its own: seams, no flaw; and where."""
-    light, mine = _split(good)
+def blank(
+    good: Image, shapes: Sequence[Flaw], spare: Image, layout: Layout, random: np.random.Generator
+) -> tuple[Image, Mask]:
+    """The good part with places of the shapes of flaws swapped for like ones: seams, no flaw; and where.
+
+    They are its own, from farther around, or the same ones of another good part, `spare`.
+    """
+    light, mine = _split(good, layout)
+    theirs = mine.copy() if layout.wraps else layout.difference(spare)
     width, where = good.shape[1], np.zeros(good.shape, np.float32)
     for flaw in shapes:
-        here, there = (flaw.columns(width, int(random.integers(width))) for _ in range(2))
-        mine[flaw.rows(), here] += flaw.mask * (mine[flaw.rows(), there] - mine[flaw.rows(), here])
+        moved = [int(random.integers(width)) if layout.wraps else 0 for _ in range(2)]
+        here, there = (flaw.columns(width, turn) for turn in moved)
+        mine[flaw.rows(), here] += flaw.mask * (theirs[flaw.rows(), there] - mine[flaw.rows(), here])
         where[flaw.rows(), here] = np.maximum(where[flaw.rows(), here], flaw.mask)
     return _lit(light, mine), where
 
@@ -137,16 +169,16 @@ def covered(taken: Sequence[Flaw], shape: tuple[int, ...]) -> Mask:
     return where
 
 
-def healed(strip: Image, taken: Sequence[Flaw], spare: Image, random: np.random.Generator) -> Image:
-    """The strip with these flaws painted over from the same rows, its own or, where none is clean, a good part's."""
-    light, mine = _split(strip)
-    width, theirs = strip.shape[1], _difference(spare)
+def healed(strip: Image, taken: Sequence[Flaw], spare: Image, layout: Layout, random: np.random.Generator) -> Image:
+    """The part with these flaws painted over from like places, its own or, where none is clean, a good part's."""
+    light, mine = _split(strip, layout)
+    width, theirs = strip.shape[1], layout.difference(spare)
     spoilt = covered(taken, strip.shape) > 0.02
     for flaw in taken:
         here, rows = flaw.columns(width), flaw.rows()
         before = mine[rows, here]
         rim = ~spoilt[rows, here]
-        offers = [flaw.columns(width, int(turn)) for turn in random.permutation(width)[:OFFERS]]
+        offers = [flaw.columns(width, int(turn)) for turn in layout.turns(width, random)[:OFFERS]]
         clean = [mine[rows, there] for there in offers if not spoilt[rows, there].any()]
         clean = clean or [theirs[rows, there] for there in offers]
         off = [float(np.abs(each - before)[rim].sum()) for each in clean]
@@ -164,14 +196,24 @@ class Pair:
     """How much the transplanted flaw changes the good part, in grey levels at its peak."""
 
 
-def pair(donor: Image, good: Sequence[Image], level: Usual, random: np.random.Generator) -> Pair | None:
-    """Heal a defective strip, and move its loudest flaw onto one of the good ones; None where no flaw is sure."""
-    maybe = flaws(donor, level, LIBERAL)
+def pair(
+    donor: Image,
+    good: Sequence[Image],
+    level: Usual,
+    random: np.random.Generator,
+    known: Sequence[Flaw] | None = None,
+) -> Pair | None:
+    """Heal a defective part, and move its loudest flaw onto one of the good ones; None where no flaw is sure.
+
+    `known` are its flaws, where somebody has marked them.
+    """
+    maybe = flaws(donor, level, LIBERAL) if known is None else known
     if not maybe or maybe[0].peak < 1.0:
         return None
     whole = good[int(random.integers(len(good)))]
-    spoilt, _ = transplanted(whole, donor, maybe[:1], random)
-    return Pair(healed=healed(donor, maybe, whole, random), transplanted=spoilt, levels=contrast(whole, spoilt))
+    spoilt, _ = transplanted(whole, donor, maybe[:1], level.layout, random)
+    clean = healed(donor, maybe, whole, level.layout, random)
+    return Pair(healed=clean, transplanted=spoilt, levels=contrast(whole, spoilt))
 
 
 def contrast(before: Image, after: Image) -> int:
@@ -179,26 +221,23 @@ def contrast(before: Image, after: Image) -> int:
     return int(np.abs(before.astype(np.int16) - after.astype(np.int16)).max())
 
 
-def _difference(strip: Image) -> Floats:
-    return ring.relative(strip)[:, ring.WRAP_PX : -ring.WRAP_PX]
-
-
-def _scales(difference: Floats) -> tuple[Floats, Floats]:
-    """The difference from the row, and from what is close by in the row."""
+def _scales(difference: Floats, layout: Layout) -> tuple[Floats, Floats]:
+    """The difference from what is expected, and from what is close by: along the row, or all around."""
     reach = round(3 * FINE_PX)
-    padded = cv2.copyMakeBorder(difference, 0, 0, reach, reach, cv2.BORDER_WRAP)
-    close = cv2.GaussianBlur(padded, (2 * reach + 1, 1), sigmaX=FINE_PX, sigmaY=0.01)[:, reach:-reach]
+    across = 0.01 if layout.wraps else FINE_PX
+    padded = layout.padded(difference, reach)
+    size = (2 * reach + 1, 1 if layout.wraps else 2 * reach + 1)
+    close = cv2.GaussianBlur(padded, size, sigmaX=FINE_PX, sigmaY=across)[:, reach:-reach]
     return difference, np.asarray(difference - close, dtype=np.float32)
 
 
-def _smooth(loud: Floats) -> Floats:
-    padded = cv2.copyMakeBorder(loud, 0, 0, 4, 4, cv2.BORDER_WRAP)
-    return np.asarray(cv2.GaussianBlur(padded, (0, 0), 0.7)[:, 4:-4], dtype=np.float32)
+def _smooth(loud: Floats, layout: Layout) -> Floats:
+    return np.asarray(cv2.GaussianBlur(layout.padded(loud, 4), (0, 0), 0.7)[:, 4:-4], dtype=np.float32)
 
 
-def _split(strip: Image) -> tuple[Floats, Floats]:
-    """Logarithm of the light around, and the difference from it."""
-    mine = _difference(strip)
+def _split(strip: Image, layout: Layout) -> tuple[Floats, Floats]:
+    """Logarithm of the light that is expected, and the difference from it."""
+    mine = layout.difference(strip)
     return np.log(strip.astype(np.float32) + np.float32(ring.DARK)) - mine, mine
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle import InputSpec, laid
-from trainer.augment import Image, seen, seen_strip
+from edge.bundle import InputSpec, Unregistered, laid
+from trainer import masks
+from trainer.augment import Image, seen
+from trainer.dataset import Picture, readable
 from trainer.drawn import flawed
-from trainer.lesson import around
+from trainer.layout import Layout
 from trainer.lime import lime
 from trainer.limits import Limits, evidence
 from trainer.measure import Parts, rate
@@ -116,15 +119,34 @@ def pointing(asked: Asked, crops: Sequence[Image]) -> dict[str, Any]:
     for crop in crops[: max(POINTED.values())]:
         if asked.spec.registration is not None:
             spoilt, mask = flawed(laid(crop, asked.spec), random)
-            drawn.append((seen_strip(np.atleast_3d(spoilt)), around(mask)))
+            layout = Layout(spec=asked.spec)
+            drawn.append((layout.seen(np.atleast_3d(spoilt)), layout.around(mask)))
             continue
         spoilt, mask = flawed(crop, random)
         small = cv2.resize(mask, (asked.spec.width, asked.spec.height), interpolation=cv2.INTER_LINEAR)
         drawn.append((seen(spoilt, asked.spec), small))
+    return pointing_at(asked, drawn)
+
+
+def masked(spec: InputSpec, root: Path, pictures: Sequence[Picture]) -> Iterator[tuple[Image, NDArray[np.float32]]]:
+    """Each picture as the network is shown it, with its mask laid out alike, but for those that are not found."""
+    for each in pictures[: max(POINTED.values())]:
+        crop = readable(root, each.file, spec.channels)
+        try:
+            where = masks.laid_out(root, each, crop, spec)
+            shown = seen(crop, spec)
+        except Unregistered:
+            continue
+        if where is not None and where.max() > 0:
+            yield shown, Layout(spec=spec).around(where)
+
+
+def pointing_at(asked: Asked, known: Sequence[tuple[Image, NDArray[np.float32]]]) -> dict[str, Any]:
+    """Of flaws that are known, `(as shown, where)`, how many each method points at, and what it costs in ms."""
     got = {}
     for name, way in asked.heats().items():
         began = time.perf_counter()
-        mine = drawn[: POINTED[name]]
+        mine = known[: POINTED[name]]
         hits = sum(points_at(way(picture), mask) for picture, mask in mine)
         spent = 1000 * (time.perf_counter() - began) / max(1, len(mine))
         got[name] = {**rate(hits, len(mine)), "ms": round(spent, 1)}

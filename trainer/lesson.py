@@ -10,23 +10,28 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle import InputSpec, Unregistered, laid
 from edge.bundle.ring import WRAP_PX
-from trainer import counterfactual
-from trainer.augment import Image, moved, moved_strip, relit, seen, seen_strip, shrink
+from trainer import counterfactual, masks
+from trainer.augment import Image, light_of, moved_laid, moved_strip, moved_with, relit, seen, shrink
 from trainer.counterfactual import Flaw, Usual
 from trainer.dataset import Dataset, Picture, pixels, readable
 from trainer.drawn import cells, flawed
+from trainer.layout import Layout
+from trainer.masks import EMPTY, Mask
 from trainer.recipe import Recipe
 
 MARGIN_PX = 64
 """What is cut out on either side of a window and cut off again: the mean along a row reaches so far."""
 WAYS = 3
 """In how many ways the flaws of one picture are painted over; finding clean places is what takes the time."""
+GIVEN = 0.6
+"""Share of the flaws on good pictures that are moved there from marked ones, where there are such."""
+FAINTEST = 12
+"""Grey levels that a moved flaw must change a picture by."""
 FLAWED, WHOLE = -1, -2
 """Classes of made pictures: defective, or good, but of no class of the data."""
 Batch = tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]
@@ -79,13 +84,21 @@ class Bench:
     """Per picture, what is painted over."""
 
     @classmethod
-    def of(cls, strips: Sequence[Image], bad: NDArray[np.bool_]) -> Bench:
-        """Look for flaws on gray strips; `bad` says which are of a defect class."""
+    def of(
+        cls, strips: Sequence[Image], bad: NDArray[np.bool_], marked: Sequence[Mask | None], layout: Layout
+    ) -> Bench:
+        """Look for flaws on gray laid parts that nobody has marked; `bad` says which are of a defect class."""
         fine = [strip for strip, each in zip(strips, bad, strict=True) if not each]
-        level = counterfactual.usual(fine[:: max(1, len(fine) // 400)])
+        level = counterfactual.usual(fine[:: max(1, len(fine) // 400)], layout)
         maybe = tuple(
-            tuple(counterfactual.flaws(strip, level, counterfactual.LIBERAL)) if each else ()
-            for strip, each in zip(strips, bad, strict=True)
+            tuple(
+                counterfactual.flaws(strip, level, counterfactual.LIBERAL)
+                if mask is None
+                else counterfactual.given(mask, layout)
+            )
+            if each
+            else ()
+            for strip, each, mask in zip(strips, bad, marked, strict=True)
         )
         surely = tuple(tuple(flaw for flaw in each if flaw.peak >= 1.0) for each in maybe)
         return cls(usual=level, surely=surely, maybe=maybe)
@@ -100,17 +113,22 @@ class Lesson:
         self.recipe, self.spec = recipe, spec
         self.window_px = 0
         """How wide a piece of an unrolled part is shown while training, with the flaw in it; 0: all of it."""
-        # Light that falls off across the picture comes back to where it began on the way around.
-        self._light = dataclasses.replace(recipe.augment, gradient=0.0) if spec.registration else recipe.augment
+        self._layout = Layout(spec=spec)
+        self._light = light_of(recipe.augment, spec)
         self._still = dataclasses.replace(recipe.augment, rotation_deg=0.0)
         self._clean: dict[tuple[int, int], Image] = {}
         self.random = np.random.default_rng(recipe.seed)
         pictures, self.crops = laid_out(data, "train", spec)
         self.deck = Deck(pictures, labels, good, self.random)
         self._fine = np.flatnonzero(self.deck.classes < self.deck.good)
-        moves = spec.registration is not None and spec.channels == 1 and recipe.augment.counterfactual
-        moves = moves and len(self._fine) > 0
-        self.bench = Bench.of(self.crops, self.deck.classes >= self.deck.good) if moves else None
+        layout = Layout.of(spec) if recipe.augment.counterfactual and len(self._fine) else None
+        bad = self.deck.classes >= self.deck.good
+        self._marked = [
+            mask_of(data.root, each, crop, spec) if flawed else None
+            for each, crop, flawed in zip(pictures, self.crops, bad, strict=True)
+        ]
+        self._donors = [i for i, mask in enumerate(self._marked) if mask is not None and mask.max() > EMPTY]
+        self.bench = Bench.of(self.crops, bad, self._marked, layout) if layout else None
         held, crops = laid_out(data, "validation", spec)
         self.held_classes = classes(held, labels)
         if self.bench is not None and held:
@@ -156,17 +174,32 @@ class Lesson:
         return np.stack(shown).astype(np.float32), np.array(wanted, dtype=np.int64), np.stack(places)
 
     def _plain(self, index: int, grid: tuple[int, int]) -> tuple[Image, int, NDArray[np.float32]]:
-        how, random, strip = self.recipe.augment, self.random, self.spec.registration is not None
+        how, random, registered = self.recipe.augment, self.random, self.spec.registration is not None
         kind = int(self.deck.classes[index])
-        crop = moved_strip(self.crops[index], how, random)[0] if strip else moved(self.crops[index], how, random)
+        crop, mask = self.crops[index], self._marked[index]
+        if registered:
+            crop, mask = moved_laid(crop, self.spec, how, random, mask)
+        else:
+            crop, mask = moved_with(crop, mask, how, random)
         known = kind < self.deck.good
-        place = np.full(grid, 0.0 if known else -1.0, dtype=np.float32)
         if known and random.random() < how.drawn:
-            crop, mask = flawed(crop, random)
-            kind, place = FLAWED, cells(around(mask) if strip else mask, *grid)
-        if strip:
-            return seen_strip(relit(np.atleast_3d(crop), self._light, random)), kind, place
+            kind, crop, mask = self._marred(crop)
+        place = np.full(grid, 0.0 if known else -1.0, dtype=np.float32)
+        if mask is not None and mask.max() > EMPTY:
+            place = cells(self._layout.around(mask), *grid)
+        if registered:
+            return self._layout.seen(relit(np.atleast_3d(crop), self._light, random)), kind, place
         return relit(seen(crop, self.spec), how, random), kind, place
+
+    def _marred(self, crop: Image) -> tuple[int, Image, Mask]:
+        """A good picture with a drawn flaw, or with one that was marked elsewhere: its class, and where it is."""
+        if self.spec.registration is None and self._donors and self.random.random() < GIVEN:
+            other = self._donors[int(self.random.integers(len(self._donors)))]
+            region = np.asarray(255 * self._marked[other], dtype=np.uint8)
+            spoilt, mask = masks.transplanted(self.crops[other], region, crop, self.random)
+            if mask.max() > EMPTY and counterfactual.contrast(crop, spoilt) >= FAINTEST:
+                return int(self.deck.classes[other]), spoilt, mask
+        return FLAWED, *flawed(crop, self.random)
 
     def _counterfactual(self, turn: int, grid: tuple[int, int], bench: Bench) -> tuple[Image, int, NDArray[np.float32]]:
         """In turn: a good part, one with a flaw moved or drawn onto it, a healed defective part, a defective part."""
@@ -180,7 +213,8 @@ class Lesson:
         look = counterfactual.covered(bench.surely[index], crop.shape) if role >= 2 else mask
         if role == 0 and random.random() < 0.3:
             other = self.deck.one(bad=True)
-            crop, look = counterfactual.blank(crop, bench.maybe[other][:2], random)
+            spare = self.crops[int(random.choice(self._fine))]
+            crop, look = counterfactual.blank(crop, bench.maybe[other][:2], spare, self._layout, random)
         elif role == 1:
             crop, mask, kind = self._spoilt(crop, bench)
             look = mask
@@ -203,7 +237,9 @@ class Lesson:
         if asked not in self._clean:
             random = np.random.default_rng((self.recipe.seed, *asked))
             spare = self.crops[int(random.choice(self._fine))]
-            self._clean[asked] = counterfactual.healed(self.crops[index], bench.maybe[index], spare, random)
+            self._clean[asked] = counterfactual.healed(
+                self.crops[index], bench.maybe[index], spare, self._layout, random
+            )
         return self._clean[asked]
 
     def _window(self, look: NDArray[np.float32]) -> int:
@@ -216,14 +252,15 @@ class Lesson:
     def _shown(self, crop: Image, mask: NDArray[np.float32], window: int | None) -> tuple[Image, NDArray[np.float32]]:
         """A strip, or the window that begins at a column, varied, as the network is shown it; and its mask."""
         if window is None:
-            varied, spots = moved_strip(crop, self.recipe.augment, self.random, mask)
-            return seen_strip(relit(varied[:, :, None], self._light, self.random)), around(spots)
+            varied, spots = moved_laid(crop, self.spec, self.recipe.augment, self.random, mask)
+            shown = self._layout.seen(relit(varied[:, :, None], self._light, self.random))
+            return shown, self._layout.around(mask if spots is None else spots)
         # Cut before it is varied, with a margin: the rest would be varied for nothing.
         taken = (window - MARGIN_PX + np.arange(self.window_px + 2 * MARGIN_PX)) % crop.shape[1]
         varied, spots = moved_strip(crop[:, taken], self._still, self.random, mask[:, taken])
-        shown = seen_strip(relit(varied[:, :, None], self._light, self.random))
+        shown = self._layout.seen(relit(varied[:, :, None], self._light, self.random))
         inside = slice(MARGIN_PX + WRAP_PX, MARGIN_PX + WRAP_PX + self.window_px)
-        return shown[:, inside], around(spots)[:, inside]
+        return shown[:, inside], self._layout.around(mask if spots is None else spots)[:, inside]
 
     def _spoilt(self, crop: Image, bench: Bench) -> tuple[Image, NDArray[np.float32], int]:
         """A picture without flaws with one on it: somebody else's, or a drawn one."""
@@ -234,10 +271,11 @@ class Lesson:
                 if known:
                     first = int(self.random.integers(min(3, len(known))))
                     taken = known[first : first + int(self.random.integers(1, 3))]
-                    spoilt, mask = counterfactual.transplanted(crop, self.crops[other], taken, self.random)
-                    if counterfactual.contrast(crop, spoilt) >= 12:
+                    donor = self.crops[other]
+                    spoilt, mask = counterfactual.transplanted(crop, donor, taken, self._layout, self.random)
+                    if counterfactual.contrast(crop, spoilt) >= FAINTEST:
                         return spoilt, mask, int(self.deck.classes[other])
-        turn = int(self.random.integers(crop.shape[1]))
+        turn = int(self.random.integers(crop.shape[1])) if self._layout.wraps else 0
         spoilt, mask = flawed(np.roll(crop, turn, axis=1), self.random)
         return spoilt, mask, FLAWED
 
@@ -254,18 +292,23 @@ def laid_out(data: Dataset, split: str, spec: InputSpec) -> tuple[list[Picture],
 
 @lru_cache(maxsize=20_000)
 def _unrolled(root: Path, file: str, spec: InputSpec) -> Image | None:
-    """One picture's ring; None where there is none. Kept, because a protocol asks for every picture in every fold."""
+    """One picture as the part lies; None where it is not found. Kept, because each fold of a protocol asks again."""
     try:
         return laid(readable(root, file, spec.channels), spec)
     except Unregistered:
         return None
 
 
+def mask_of(root: Path, picture: Picture, kept: Image, spec: InputSpec) -> Mask | None:
+    """Where the flaw of a picture is, 0 to 1, laid out as `kept` of it is; None where nobody has marked it."""
+    if not picture.mask:
+        return None
+    if spec.registration is None:
+        whole = masks.of(root, picture, kept)
+        return None if whole is None else np.asarray(whole, dtype=np.float32) / 255
+    return masks.laid_out(root, picture, readable(root, picture.file, spec.channels), spec)
+
+
 def finished(crop: Image, spec: InputSpec) -> Image:
     """What `laid_out` keeps, as the network is shown it."""
-    return seen_strip(np.atleast_3d(crop)) if spec.registration else seen(crop, spec)
-
-
-def around(mask: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A mask on a strip, wrapped as the strip is."""
-    return np.asarray(cv2.copyMakeBorder(mask, 0, 0, WRAP_PX, WRAP_PX, cv2.BORDER_WRAP), dtype=np.float32)
+    return Layout(spec=spec).seen(np.atleast_3d(crop)) if spec.registration else seen(crop, spec)

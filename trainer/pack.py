@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import hashlib
 import json
@@ -16,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle import Bundle, BundleError, InputSpec, Shelf, Signer, digest
+from edge.bundle import Bundle, BundleError, InputSpec, Ring, Shelf, Signer, Template, digest
 from edge.bundle.signature import sign
 from trainer import recipe as recipes
 from trainer.augment import Image
@@ -120,7 +121,7 @@ def golden_choice(wanted: Sequence[int], steps: NDArray[np.float64], at_most: in
 def _manifest(contents: Contents, files: dict[str, str]) -> dict[str, Any]:
     shape = dataclasses.asdict(contents.input)
     if shape["registration"] is not None:
-        shape["registration"] = {"kind": "ring", **shape["registration"]}
+        shape["registration"] = _registration(contents.input.registration)
     return {
         "schema": SCHEMA,
         "name": contents.recipe.name,
@@ -157,6 +158,19 @@ def _manifest(contents: Contents, files: dict[str, str]) -> dict[str, Any]:
         "runtime": contents.runtime,
         "files": files,
     }
+
+
+def _registration(known: Ring | Template) -> dict[str, Any]:
+    """How parts are registered, in the words of the manifest; the size of a template is the input's."""
+    said = dataclasses.asdict(known)
+    if isinstance(known, Ring):
+        return {"kind": "ring", **said}
+    kept = {key: said[key] for key in ("turns", "projective", "least")}
+    return {"kind": "template", **kept, **{key: _base64(said[key]) for key in ("pixels", "spread")}}
+
+
+def _base64(raw: bytes) -> str:
+    return base64.b64encode(raw).decode("ascii")
 
 
 def write_picture(path: Path, image: NDArray[np.uint8]) -> None:

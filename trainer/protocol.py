@@ -23,7 +23,7 @@ from trainer import recipe as recipes
 from trainer.claims import rate_text
 from trainer.dataset import Dataset, Picture
 from trainer.limits import Limits, columns, evidence
-from trainer.recipe import Recipe
+from trainer.recipe import Compare, Recipe, Split
 from trainer.run import read_json, say, write_json
 from trainer.runtime import Model, latencies
 from trainer.trials import Judge
@@ -176,5 +176,8 @@ def kept(recipe: Recipe, data: Dataset, folder: Path) -> Document | None:
 
 
 def _made_from(recipe: Recipe, data: Dataset) -> str:
-    """A hash of all that a fold's result depends on."""
-    return hashlib.sha256(f"{recipes.dump(recipe)}{data.fingerprint()}".encode()).hexdigest()
+    """A hash of all that a fold's result depends on; how a run divides the data, and what it adds, is not among it."""
+    own = dataclasses.replace(
+        recipe, split=Split(), compare=Compare(), training=dataclasses.replace(recipe.training, aware=0.0), shelf=""
+    )
+    return hashlib.sha256(f"{recipes.dump(own)}{data.fingerprint()}".encode()).hexdigest()

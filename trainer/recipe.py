@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import typing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from trainer.errors import BadRecipe
-
-
-def number(default: float, low: float, high: float) -> Any:
-    """A field that holds a number between `low` and `high`, both allowed."""
-    return field(default=default, metadata={"low": low, "high": high})
-
-
-def choice(default: str, *allowed: str) -> Any:
-    """A field that holds one of a few words."""
-    return field(default=default, metadata={"allowed": allowed})
+from trainer.fields import choice, number, section
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,15 +49,32 @@ class Ring:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Template:
+    """The good part that others are laid onto; made from the data when `pixels` is empty. Bytes are in base64."""
+
+    pixels: str = ""
+    spread: str = ""
+    """What good parts differ by at each place, in thousandths of relative brightness; a quarter of the size."""
+    turns: bool = True
+    """Whether parts lie any way round."""
+    projective: bool = False
+    """Whether they are fitted in perspective."""
+    least: float = number(0.5, 0.0, 1.0)
+    """Agreement below which a part counts as not found, and goes to review."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Input:
     """What the network sees. Of a registered part `width_px` is the way around it."""
 
     height_px: int = number(128, 16, 1024)
     width_px: int = number(128, 16, 1024)
     channels: int = number(1, 1, 3)
-    registration: str = choice("auto", "auto", "none", "ring")
-    """How the part is found before it is judged; `auto` takes the ring when nearly every picture shows one."""
+    registration: str = choice("auto", "auto", "none", "ring", "template")
+    """How the part is found before it is judged; `auto` takes a ring when nearly every picture shows one, else a
+    template when nearly all good parts lie alike on one."""
     ring: Ring = Ring()
+    template: Template = Template()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +195,7 @@ def parse(text: str, origin: str = "recipe") -> Recipe:
         where = f"{origin}:{mark.line + 1}" if mark else origin
         raise BadRecipe([f"{where}: is not YAML ({getattr(error, 'problem', None) or 'odd characters'})"]) from None
     mistakes: list[str] = []
-    recipe = _section(Recipe, root, "", origin, mistakes) if root is not None else Recipe()
+    recipe = section(Recipe, root, "", origin, mistakes) if root is not None else Recipe()
     if recipe.split.validation + recipe.split.test > 0.8:
         mistakes.append(f"{origin}: split: validation and test leave less than a fifth of the parts to train on")
     if not mistakes and not _is_plain(recipe.name):
@@ -228,79 +234,3 @@ def _is_plain(name: str) -> bool:
     return (
         0 < len(name) <= 64 and name[0] not in ".-" and all(c.isascii() and (c.isalnum() or c in "_.-") for c in name)
     )
-
-
-def _section(kind: type, node: yaml.Node, path: str, origin: str, mistakes: list[str]) -> Any:
-    """Build one dataclass from a YAML mapping; on a mistake the default stays, so that later ones are found too."""
-    if not isinstance(node, yaml.MappingNode):
-        mistakes.append(f"{origin}:{node.start_mark.line + 1}: {path or 'recipe'}: must be a section with keys")
-        return kind()
-    hints = typing.get_type_hints(kind)
-    known = {each.name: each for each in dataclasses.fields(kind)}
-    values: dict[str, Any] = {}
-    for key_node, value_node in node.value:
-        key, where = str(key_node.value), f"{origin}:{key_node.start_mark.line + 1}: {path}{key_node.value}"
-        if key in values:
-            mistakes.append(f"{where}: is given twice; keep one")
-        elif key not in known:
-            mistakes.append(f"{where}: is not a known key{_nearest(key, list(known))}")
-        elif dataclasses.is_dataclass(hints[key]):
-            values[key] = _section(hints[key], value_node, f"{path}{key}.", origin, mistakes)
-        else:
-            try:
-                values[key] = _checked(known[key], hints[key], _plain(value_node))
-            except ValueError as problem:
-                mistakes.append(f"{where}: {problem}")
-    return kind(**values)
-
-
-def _plain(node: yaml.Node) -> Any:
-    loader = yaml.SafeLoader("")
-    try:
-        return loader.construct_object(node, deep=True)
-    except yaml.YAMLError:
-        raise ValueError("cannot be read; write a plain value") from None
-    finally:
-        loader.dispose()
-
-
-def _checked(each: dataclasses.Field[Any], hint: Any, value: Any) -> Any:
-    if hint is bool:
-        if not isinstance(value, bool):
-            raise ValueError(f"is {value!r}; allowed: true, false")
-        return value
-    if hint is str:
-        return _word(each, value)
-    if hint == tuple[float, ...]:
-        if not isinstance(value, list) or not all(isinstance(each, int | float) for each in value):
-            raise ValueError(f"is {value!r}; allowed: a list of numbers")
-        return tuple(float(each) for each in value)
-    if hint not in (int, float):
-        return _words(value)
-    low, high = each.metadata["low"], each.metadata["high"]
-    if isinstance(value, bool) or not isinstance(value, int | float) or (hint is int and value != int(value)):
-        raise ValueError(f"is {value!r}; allowed: {'whole ' if hint is int else ''}numbers from {low:g} to {high:g}")
-    if not low <= value <= high:
-        raise ValueError(f"is {value:g}; allowed: {low:g} to {high:g}")
-    return hint(value)
-
-
-def _word(each: dataclasses.Field[Any], value: Any) -> str:
-    allowed = each.metadata.get("allowed")
-    if allowed and value not in allowed:
-        raise ValueError(f"is {value!r}; allowed: {', '.join(allowed)}")
-    if not isinstance(value, str):
-        raise ValueError(f"is {value!r}, not text; put it in quotes")
-    return value
-
-
-def _words(value: Any) -> tuple[str, ...]:
-    words = [value] if isinstance(value, str) else value
-    if not isinstance(words, list) or not all(isinstance(each, str) for each in words):
-        raise ValueError(f"is {value!r}; allowed: a list of words (put yes, no and numbers in quotes)")
-    return tuple(words)
-
-
-def _nearest(word: str, allowed: list[str]) -> str:
-    close = difflib.get_close_matches(word, allowed, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; known here: {', '.join(allowed)}"

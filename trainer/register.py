@@ -1,7 +1,8 @@
-"""Whether the parts have a ring to register by, and which: measured once, on the pictures, before training."""
+"""How parts are registered, by a ring or a template or not at all: measured once, on the pictures, before training."""
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 from collections.abc import Iterable, Sequence
 
@@ -9,8 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle import InputSpec, Ring, Unregistered
+from edge.bundle import InputSpec, Ring, Template, Unregistered, registration
 from edge.bundle import ring as rings
+from edge.bundle import template as templates
+from trainer import laying
 from trainer import recipe as recipes
 from trainer.augment import Image
 from trainer.errors import Refused
@@ -30,16 +33,40 @@ STEEP = 4.0
 """Grey levels per sample of the radius that make an edge worth fitting."""
 
 
-def settled(recipe: Recipe, pictures: Sequence[Image]) -> Recipe:
-    """The recipe with its registration decided, by these gray pictures where it leaves that open; raises `Refused`."""
+def settled(recipe: Recipe, pictures: Sequence[Image], fine: Sequence[bool]) -> tuple[Recipe, str]:
+    """The recipe with its registration decided, and why; raises `Refused`.
+
+    Where the recipe leaves it open, these gray pictures decide; `fine` says which of them show good parts.
+    """
     shape = recipe.input
-    if shape.registration == "none" or (shape.registration == "ring" and shape.ring.inside):
-        return recipe
-    ring = choose(pictures, recipe.seed)
-    if ring is None:
-        if shape.registration == "ring":
-            raise Refused("input.registration ring: fewer than 98 % of the pictures show one ring; write none or auto")
-        return dataclasses.replace(recipe, input=dataclasses.replace(shape, registration="none"))
+    if shape.registration == "none" or registration_of(recipe) is not None:
+        return recipe, "as the recipe says"
+    ring, said = (None, "") if shape.registration == "template" else choose(pictures, recipe.seed)
+    if ring is not None:
+        return _with_ring(recipe, ring), said
+    if shape.registration == "ring":
+        raise Refused(f"input.registration ring: {said}; write template, none or auto")
+    if shape.channels != 1:
+        laid, why = None, "a template needs gray pictures (input.channels: 1)"
+    else:
+        good = [each for each, is_good in zip(pictures, fine, strict=True) if is_good]
+        laid, why = laying.choose(good, _sides(shape), recipe.seed)
+    said = f"{said}; {why}" if said else why
+    if laid is not None:
+        return _with_template(recipe, laid.template, pictures), said
+    if shape.registration == "template":
+        raise Refused(f"input.registration template: {said}; write none or auto")
+    return dataclasses.replace(recipe, input=dataclasses.replace(shape, registration="none")), said
+
+
+def _sides(shape: recipes.Input) -> tuple[int, int]:
+    """Height and width of the template: the input's, in sides that it can have."""
+    whole = 8
+    return max(32, shape.height_px // whole * whole), max(32, shape.width_px // whole * whole)
+
+
+def _with_ring(recipe: Recipe, ring: Ring) -> Recipe:
+    shape = recipe.input
     found = recipes.Ring(
         inside=ring.inside,
         levels=ring.levels,
@@ -58,8 +85,54 @@ def settled(recipe: Recipe, pictures: Sequence[Image]) -> Recipe:
     return dataclasses.replace(recipe, input=shape, network=network, training=how)
 
 
-def ring_of(recipe: Recipe) -> Ring | None:
+def _with_template(recipe: Recipe, template: Template, pictures: Sequence[Image]) -> Recipe:
+    """The reference, and what it asks of a part; a network that was to begin on smaller pictures begins on these."""
+    found = recipes.Template(
+        pixels=base64.b64encode(template.pixels).decode("ascii"),
+        spread=base64.b64encode(template.spread).decode("ascii"),
+        turns=template.turns,
+        projective=template.projective,
+        least=laying.least(pictures, template),
+    )
+    shape = dataclasses.replace(
+        recipe.input,
+        registration="template",
+        template=found,
+        height_px=template.height,
+        width_px=template.width,
+    )
+    how = dataclasses.replace(recipe.training, coarse=0, epochs=recipe.training.epochs + recipe.training.coarse)
+    network = dataclasses.replace(recipe.network, good="place")
+    return dataclasses.replace(recipe, input=shape, network=network, training=how)
+
+
+def registration_of(recipe: Recipe) -> Ring | Template | None:
     """What parts are registered by; None where they are not, or where it has not been measured yet."""
+    return ring_of(recipe) or template_of(recipe)
+
+
+def template_of(recipe: Recipe) -> Template | None:
+    """The template that parts are laid onto, if that is how they are registered; raises `Refused`."""
+    shape, wanted = recipe.input, recipe.input.template
+    if shape.registration != "template" or not wanted.pixels:
+        return None
+    said = {
+        "kind": "template",
+        "pixels": wanted.pixels,
+        "spread": wanted.spread,
+        "turns": wanted.turns,
+        "projective": wanted.projective,
+        "least": wanted.least,
+    }
+    try:
+        known = registration.read(said, shape.height_px, shape.width_px, shape.channels)
+    except ValueError as error:
+        raise Refused(f"input.template: {error}; leave pixels empty to have it made") from None
+    return known if isinstance(known, Template) else None
+
+
+def ring_of(recipe: Recipe) -> Ring | None:
+    """The ring that parts are registered by, if that is how."""
     wanted = recipe.input.ring
     if recipe.input.registration != "ring" or not wanted.inside:
         return None
@@ -78,12 +151,12 @@ def input_spec(recipe: Recipe) -> InputSpec:
     """The recipe's input in the words of the bundle."""
     shape = recipe.input
     return InputSpec(
-        height=shape.height_px, width=shape.width_px, channels=shape.channels, registration=ring_of(recipe)
+        height=shape.height_px, width=shape.width_px, channels=shape.channels, registration=registration_of(recipe)
     )
 
 
-def choose(pictures: Sequence[Image], seed: int) -> Ring | None:
-    """The ring that nearly all of these gray pictures show, or None."""
+def choose(pictures: Sequence[Image], seed: int) -> tuple[Ring | None, str]:
+    """The ring that nearly all of these gray pictures show, or None, and the reason in words."""
     random = np.random.default_rng(seed)
     some = [pictures[i] for i in random.permutation(len(pictures))[:ASKED]]
     candidates = [each for inside in ("dark", "bright") if (each := _coarse(some[:TRIED], inside)) is not None]
@@ -91,7 +164,12 @@ def choose(pictures: Sequence[Image], seed: int) -> Ring | None:
     outlined = [_with_rim(some[:TRIED], each) for each in fitting]
     lasting = [(straight(some[:TRIED], each), each) for each in outlined if found(some, each) >= ENOUGH]
     best = max(lasting, key=lambda each: each[0], default=None)
-    return best[1] if best is not None and best[0] >= STRAIGHT else None
+    if best is None:
+        return None, f"fewer than {100 * ENOUGH:.0f} % of the pictures show one ring"
+    said = f"{100 * best[0]:.0f} % of the structure runs around it"
+    if best[0] < STRAIGHT:
+        return None, f"there is a ring, but only {said} (needed: {100 * STRAIGHT:.0f} %)"
+    return best[1], f"nearly all pictures show a ring, and {said}"
 
 
 def found(pictures: Sequence[Image], ring: Ring) -> float:
@@ -99,10 +177,13 @@ def found(pictures: Sequence[Image], ring: Ring) -> float:
     return float(np.mean([registered(each, ring) for each in pictures]))
 
 
-def registered(picture: Image, ring: Ring) -> bool:
-    """Whether the ring is found in a gray picture."""
+def registered(picture: Image, known: Ring | Template) -> bool:
+    """Whether the part is found in a gray picture."""
     try:
-        rings.find(picture, ring)
+        if isinstance(known, Ring):
+            rings.find(picture, known)
+        else:
+            templates.find(picture, known)
     except Unregistered:
         return False
     return True

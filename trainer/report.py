@@ -183,7 +183,11 @@ def _folded(got: Document) -> str:
 
 def _tried(got: Document) -> str:
     """The same of one run's test parts."""
-    where = "as places that differ from their row" if got["placed_by"] == "rings" else "roughly, by the network's map"
+    where = (
+        "as places that differ from what they should look like"
+        if got["placed_by"] == "registration"
+        else "roughly, by the network's map"
+    )
     words = (
         f"Flaws were found {where}. Moved: a flaw of an unseen defective part on an unseen good one. Painted over: the "
         "same part without it. A network that looks at how parts were photographed fails both, like the control does."

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle import InputSpec
+from edge.bundle import InputSpec, Ring
 from trainer.augment import Image, compressed, moved
 from trainer.dataset import Picture
 from trainer.limits import Limits
@@ -92,7 +92,7 @@ def grid(sample: Sample, evidence: Evidence, limits: Limits, side_px: int, seed:
 def side_px(spec: InputSpec) -> int:
     """How many of the network's pixels the shorter side of a crop has: of unrolled parts, along the radius."""
     ring = spec.registration
-    if ring is None:
+    if not isinstance(ring, Ring):
         return min(spec.height, spec.width)
     return round(spec.height / ((ring.outer - ring.inner) * 0.5 * (ring.radius[0] + ring.radius[1])))
 

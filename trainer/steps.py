@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.bundle import laid
+from edge.bundle import Ring, Template, even, laid
 from trainer import card, dataset, gather, grouping, leakage, lint, measure, pack, register
 from trainer.augment import seen
 from trainer.claims import CHOSEN, rate_text
@@ -42,7 +42,7 @@ def divide(run: Run) -> None:
     """Read the folder, find out how parts are registered, and decide which part serves for what."""
     data = dataset.scan(run.data)
     good = dataset.good_labels(data.labels, run.recipe.good)
-    run, data, lost = _registered(run, data)
+    run, data, lost = _registered(run, data, good)
     apart: list[list[str]] = []
     if data.grouped_by == "file":
         prints = _prints(run.recipe, data, data.pictures)
@@ -73,17 +73,20 @@ def divide(run: Run) -> None:
     write_json(run.out / "data.json", {**facts, "fingerprint": data.fingerprint()})
 
 
-def _registered(run: Run, data: dataset.Dataset) -> tuple[Run, dataset.Dataset, list[str]]:
-    """The run with the parts' ring in its recipe, where they have one, and the data without pictures that lack it."""
+def _registered(run: Run, data: dataset.Dataset, good: Sequence[str]) -> tuple[Run, dataset.Dataset, list[str]]:
+    """The run with its registration decided, and the data without pictures in which the part is not found."""
     order = np.random.default_rng(run.recipe.seed).permutation(len(data.pictures))[: register.ASKED]
-    run = run.settle(register.settled(run.recipe, dataset.pixels(data, [data.pictures[i] for i in order], 1)))
-    ring = register.ring_of(run.recipe)
-    say(f"registration: {'by a ring' if ring else 'none'}")
-    if ring is None:
+    asked = [data.pictures[i] for i in order]
+    settled, why = register.settled(run.recipe, dataset.pixels(data, asked, 1), [each.label in good for each in asked])
+    run = run.settle(settled)
+    known = register.registration_of(run.recipe)
+    say(f"registration: {run.recipe.input.registration} ({why})")
+    write_json(run.out / "registration.json", {"kind": run.recipe.input.registration, "why": why})
+    if known is None:
         return run, data, []
-    lost = [p.file for p in data.pictures if not register.registered(dataset.readable(data.root, p.file, 1), ring)]
+    lost = [p.file for p in data.pictures if not register.registered(dataset.readable(data.root, p.file, 1), known)]
     for file in lost:
-        say(f"  left out, its ring is not to be found: {file} (on the device such a view counts for nothing)")
+        say(f"  left out, the part is not to be found: {file} (on the device such a view counts for nothing)")
     found = tuple(each for each in data.pictures if each.file not in set(lost))
     return run, dataclasses.replace(data, pictures=found), lost
 
@@ -104,12 +107,16 @@ def _listed(recipe: Recipe, data: dataset.Dataset) -> tuple[dataset.Dataset, lis
 
 
 def _prints(recipe: Recipe, data: dataset.Dataset, asked: Sequence[dataset.Picture]) -> leakage.Prints:
-    """What near-copies are known by: of unrolled rings, where the parts have one."""
+    """What near-copies are known by: of registered parts by what differs from how all of them look."""
     spec = dataclasses.replace(register.input_spec(recipe), channels=1)
     pictures = (dataset.readable(data.root, each.file, 1) for each in asked)
-    if spec.registration is None:
-        return leakage.Prints.of(pictures)
-    return leakage.Prints.of_strips(laid(each, spec) for each in pictures)
+    match spec.registration:
+        case Ring():
+            return leakage.Prints.of_strips(laid(each, spec) for each in pictures)
+        case Template():
+            return leakage.Prints.of(even(laid(each, spec), spec) for each in pictures)
+        case _:
+            return leakage.Prints.of(pictures)
 
 
 def measure_all(run: Run) -> None:
@@ -171,9 +178,13 @@ def explain(run: Run) -> None:
     say(f"explain: {folder}, {sum(each['kind'] != 'close' for each in listed)} misjudged parts")
     fine = dataset.pixels(data, _one_each([each for each in data.of("test") if each.label in good]), spec.channels)
     pointing = explain.pointing(asked, fine)
-    write_json(part.folder / "explained.json", {"drawn_flaws_pointed_at": pointing, "cases": listed})
-    for method, got in pointing.items():
-        say(f"  {method} points at {got['count']} of {got['of']} drawn flaws, {got['ms']} ms a picture")
+    known = [each for each in data.of("test") if each.mask and each.label not in good]
+    real = explain.pointing_at(asked, list(explain.masked(asked.spec, data.root, known))) if known else {}
+    found = {"drawn_flaws_pointed_at": pointing, "masked_flaws_pointed_at": real, "cases": listed}
+    write_json(part.folder / "explained.json", found)
+    for what, points in (("drawn", pointing), ("masked", real)):
+        for method, got in points.items():
+            say(f"  {method} points at {got['count']} of {got['of']} {what} flaws, {got['ms']} ms a picture")
 
 
 def write_report(run: Run) -> None:

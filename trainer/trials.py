@@ -9,20 +9,19 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
 from edge.bundle import InputSpec, Unregistered
-from edge.bundle import ring as rings
-from trainer import counterfactual, dataset, lesson, measure
+from trainer import counterfactual, dataset, holes, lesson, measure, rough
 from trainer.augment import Image, seen
 from trainer.claims import rate_text
 from trainer.dataset import Dataset, Picture
-from trainer.drawn import hole, hole_at
+from trainer.layout import Layout
 from trainer.limits import even, evidence
 from trainer.recipe import Costs
 from trainer.runtime import Model
@@ -35,14 +34,8 @@ ASKED = 6
 """Counterfactuals per part."""
 LEARNED = 300
 """Training pictures of either kind that say where the cut lies."""
-HOLE_PX = 2.5
 CLEAR_LEVELS = 50
 """A moved flaw that changes the picture by more than this is plain to see."""
-REACH_CELLS = 1.5
-"""How far beyond the hot place a flaw may reach, in cells of the map: it is often an edge that speaks."""
-WIDEST = 0.4
-"""Share of the picture above which a map points nowhere."""
-MARGIN_PX = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,8 +99,9 @@ def ask(judge: Judge, data: Dataset, good: Sequence[str], seed: int) -> Document
     fine = [crop for each, crop in zip(known, kept, strict=True) if each.label in good]
     found: Document = {"holes": _holes(judge, data, good, random)}
     found["control"] = [[p.group, p.label, control(s)] for p, s in zip(tested, laid, strict=True)]
-    level = counterfactual.usual(some(fine, 400)) if _unrolled(judge.spec) else None
-    return found | _pairs(judge, list(zip(tested, laid, strict=True)), good, level, control, random)
+    layout = Layout.of(judge.spec)
+    level = counterfactual.usual(some(fine, 400), layout) if layout else None
+    return found | _pairs(judge, data.root, list(zip(tested, laid, strict=True)), good, level, control, random)
 
 
 def cut(judge: Judge, data: Dataset, good: Sequence[str], costs: Costs, seed: int) -> float:
@@ -119,8 +113,9 @@ def cut(judge: Judge, data: Dataset, good: Sequence[str], costs: Costs, seed: in
     fine, flawed = (
         some([crop for each, crop in crops if (each.label not in good) is bad], LEARNED) for bad in (False, True)
     )
-    if _unrolled(judge.spec):
-        level = counterfactual.usual(fine)
+    layout = Layout.of(judge.spec)
+    if layout is not None:
+        level = counterfactual.usual(fine, layout)
         pairs = [pair for each in flawed if (pair := counterfactual.pair(each, fine, level, random)) is not None]
         fine, flawed = fine + [each.healed for each in pairs], flawed + [each.transplanted for each in pairs]
     steps = np.array([judge.laid(each) for each in (*fine, *flawed)])
@@ -179,39 +174,18 @@ def counted(pictures: Sequence[Picture], steps: NDArray[np.float64], good: Seque
     }
 
 
-def _unrolled(spec: InputSpec) -> bool:
-    return spec.registration is not None and spec.channels == 1
-
-
 def _holes(judge: Judge, data: Dataset, good: Sequence[str], random: np.random.Generator) -> list[float]:
     """Evidence of unseen good parts with one plain dark hole of radius `HOLE_PX` on them."""
     fine = [each for each in data.of("test") if each.label in good]
-    drilled_crops = (drilled(crop, judge.spec, random) for crop in dataset.pixels(data, fine, judge.spec.channels))
+    drilled_crops = (
+        holes.drilled(crop, judge.spec, random) for crop in dataset.pixels(data, fine, judge.spec.channels)
+    )
     return [judge.crop(each) for each in drilled_crops if each is not None]
-
-
-def drilled(crop: Image, spec: InputSpec, random: np.random.Generator) -> Image | None:
-    """The crop with a hole where the model looks and where it can be seen; None where there is no such place."""
-    ring = spec.registration
-    if ring is None:
-        return hole(crop, HOLE_PX * max(1.0, min(crop.shape[:2]) / (2 * min(spec.height, spec.width))), random)
-    gray = crop if crop.ndim == 2 else crop.max(axis=2)
-    try:
-        pose = rings.find(np.asarray(gray, dtype=np.uint8), ring)
-    except Unregistered:
-        return None
-    # On the part, not beyond its edges, and not in a shadow, where a dark hole is nothing to be seen.
-    low, high = (max(ring.inner, 1.03), 0.97 * ring.rim) if ring.rim else (ring.inner, 0.95)
-    for _ in range(50):
-        x, y = rings.point(pose, ring, float(random.uniform(0, 2 * np.pi)), float(random.uniform(low, high)))
-        row, column = min(max(int(y), 0), gray.shape[0] - 1), min(max(int(x), 0), gray.shape[1] - 1)
-        if gray[row, column] >= 90:
-            return hole_at(crop, (x, y), HOLE_PX)
-    return None
 
 
 def _pairs(
     judge: Judge,
+    root: Path,
     tested: Sequence[tuple[Picture, Image]],
     good: Sequence[str],
     level: counterfactual.Usual | None,
@@ -224,50 +198,25 @@ def _pairs(
     for each, crop in tested:
         if each.label in good or asked[each.group] >= ASKED or not fine:
             continue
-        pair = counterfactual.pair(crop, fine, level, random) if level else _rough(judge, crop, fine, random)
+        mask = lesson.mask_of(root, each, crop, judge.spec)
+        if level is not None:
+            known = counterfactual.given(mask, level.layout) if mask is not None else None
+            pair = counterfactual.pair(crop, fine, level, random, known)
+        else:
+            where = _hot(judge, crop) if mask is None else np.asarray(255 * mask, dtype=np.uint8)
+            pair = rough.pair(crop, where, fine, random) if where is not None else None
         if pair is not None:
             asked[each.group] += 1
             transplants.append([each.group, pair.levels, judge.laid(pair.transplanted), control(pair.transplanted)])
             heals.append([each.group, judge.laid(pair.healed), control(pair.healed)])
-    return {"transplants": transplants, "heals": heals, "placed_by": "rings" if level is not None else "map"}
+    placed_by = "registration" if level is not None else "map"
+    if any(each.mask for each, _ in tested if each.label not in good):
+        placed_by = "masks"
+    return {"transplants": transplants, "heals": heals, "placed_by": placed_by}
 
 
-def _rough(
-    judge: Judge, donor: Image, fine: Sequence[Image], random: np.random.Generator
-) -> counterfactual.Pair | None:
-    """The pair where parts are not unrolled: a round patch where the file's own map is highest on the donor."""
+def _hot(judge: Judge, donor: Image) -> NDArray[np.uint8] | None:
+    """Where the file's own map is highest on a part that is not registered."""
     if not judge.model.has_map or judge.spec.registration is not None:
         return None
-    mask = hot(judge.model.heat(lesson.finished(donor, judge.spec)), (donor.shape[0], donor.shape[1]))
-    if mask.mean() > 255 * WIDEST:
-        return None
-    whole = fine[int(random.integers(len(fine)))]
-    if whole.shape != donor.shape:
-        whole = np.asarray(cv2.resize(whole, donor.shape[1::-1], interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    spoilt = blended(donor, whole, mask)
-    healed = np.asarray(cv2.inpaint(donor, mask, 3, cv2.INPAINT_TELEA), dtype=np.uint8)
-    return counterfactual.Pair(
-        healed=healed, transplanted=spoilt, levels=counterfactual.contrast(blended(healed, whole, mask), spoilt)
-    )
-
-
-def hot(heat: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """A mask (255 inside) of the place in a picture of `(height, width)` where a coarse map is highest, and around."""
-    fine = cv2.resize(heat, size[::-1], interpolation=cv2.INTER_LINEAR)
-    middle = float(np.median(fine))
-    _, places = cv2.connectedComponents((fine >= middle + 0.5 * (float(fine.max()) - middle)).astype(np.uint8))
-    peak = places == places.flat[int(np.argmax(fine))]
-    reach = max(2, round(REACH_CELLS * min(size) / min(heat.shape)))
-    around = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    return np.asarray(cv2.dilate(peak.astype(np.uint8) * 255, around), dtype=np.uint8)
-
-
-def blended(donor: Image, whole: Image, mask: NDArray[np.uint8]) -> Image:
-    """The part of `donor` under the mask on `whole`, in the light of `whole` around it."""
-    soft = cv2.GaussianBlur(mask.astype(np.float32) / 255, (0, 0), 1.5)
-    beside = (cv2.dilate(mask, np.ones((2 * MARGIN_PX + 1,) * 2, np.uint8)) > 0) & (mask == 0)
-    change = donor.astype(np.float32) - whole.astype(np.float32)
-    change -= np.median(change[beside], axis=0) if beside.any() else 0
-    if donor.ndim == 3:
-        soft = soft[:, :, None]
-    return np.asarray(np.clip(whole + soft * change + 0.5, 0, 255), dtype=np.uint8)
+    return rough.hot(judge.model.heat(lesson.finished(donor, judge.spec)), (donor.shape[0], donor.shape[1]))

@@ -14,10 +14,11 @@ from edge.bundle.manifest import (
     OutputSpec,
     digest,
 )
-from edge.bundle.preprocess import laid, prepare, readable_image
+from edge.bundle.preprocess import even, laid, laid_with, prepare, readable_image
 from edge.bundle.ring import Ring, Unregistered
 from edge.bundle.shelf import Shelf
 from edge.bundle.signature import Signer, Trust
+from edge.bundle.template import Template
 from edge.bundle.unpack import bundle_below, unpack
 from edge.bundle.versions import is_older
 
@@ -33,12 +34,15 @@ __all__ = [
     "Ring",
     "Shelf",
     "Signer",
+    "Template",
     "Trust",
     "Unregistered",
     "bundle_below",
     "digest",
+    "even",
     "is_older",
     "laid",
+    "laid_with",
     "prepare",
     "readable_image",
     "unpack",

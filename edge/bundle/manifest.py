@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from edge.bundle.ring import WRAP_PX, Ring
+from edge.bundle import registration
+from edge.bundle.checks import text, whole
+from edge.bundle.ring import Ring
+from edge.bundle.template import Template
 
 SCHEMA = "linegate.bundle/1"
 EDGETPU_FILE = "model_edgetpu.tflite"
@@ -29,7 +32,7 @@ class InputSpec:
     height: int
     width: int
     channels: int
-    registration: Ring | None = None
+    registration: Ring | Template | None = None
     """How the part is found and laid out before the network sees it; None: the crop is taken as it is."""
 
 
@@ -174,8 +177,8 @@ def _manifest(raw: bytes, path: Path) -> Manifest:
 
 
 def _read(document: dict[str, Any]) -> Manifest:
-    labels = tuple(_text(each, "label") for each in document["labels"])
-    good = frozenset(_text(each, "good") for each in document["good"])
+    labels = tuple(text(each, "label") for each in document["labels"])
+    good = frozenset(text(each, "good") for each in document["good"])
     if len(labels) < 2 or len(set(labels)) != len(labels):
         raise ValueError(f"labels {list(labels)} must be two or more different names")
     if not good or not good < set(labels):
@@ -183,18 +186,18 @@ def _read(document: dict[str, Any]) -> Manifest:
     limits, files = document["limits"], document["files"]
     manifest = Manifest(
         name=_plain_name(document["name"]),
-        version=_text(document["version"], "version"),
+        version=text(document["version"], "version"),
         labels=labels,
         good=good,
         input=_input(document["input"]),
         output=_output(document["output"]),
         limits=LimitSpec(
-            pass_steps=_whole(limits["pass"], -255, 255, "limits.pass"),
-            reject_steps=_whole(limits["reject"], -255, 255, "limits.reject"),
+            pass_steps=whole(limits["pass"], -255, 255, "limits.pass"),
+            reject_steps=whole(limits["reject"], -255, 255, "limits.reject"),
         ),
         golden=tuple(_golden(each, labels) for each in document["golden"]["pictures"]),
-        golden_tolerance_steps=_whole(document["golden"]["tolerance_steps"], 0, 32, "golden.tolerance_steps"),
-        files={_member(name): _text(value, name) for name, value in files.items()},
+        golden_tolerance_steps=whole(document["golden"]["tolerance_steps"], 0, 32, "golden.tolerance_steps"),
+        files={_member(name): text(value, name) for name, value in files.items()},
         document=document,
     )
     if manifest.limits.pass_steps >= manifest.limits.reject_steps:
@@ -210,44 +213,18 @@ def _read(document: dict[str, Any]) -> Manifest:
 def _input(section: dict[str, Any]) -> InputSpec:
     if section["zero_point"] != -128 or section["scale"] != 1.0:
         raise ValueError("input must have scale 1 and zero_point -128 (grey level minus 128)")
-    channels = _whole(section["channels"], 1, 3, "input.channels")
+    channels = whole(section["channels"], 1, 3, "input.channels")
     if channels == 2:
         raise ValueError("input.channels is 2; allowed: 1 (gray) or 3 (colour)")
-    if section.get("registration") and (section["width"] % 8 or section["width"] <= 4 * WRAP_PX):
-        raise ValueError(f"input.width is {section['width']}; of a strip it is a multiple of 8 above {4 * WRAP_PX}")
+    height = whole(section["height"], 8, 2048, "input.height")
+    width = whole(section["width"], 8, 2048, "input.width")
+    how = section.get("registration")
     return InputSpec(
-        height=_whole(section["height"], 8, 2048, "input.height"),
-        width=_whole(section["width"], 8, 2048, "input.width"),
+        height=height,
+        width=width,
         channels=channels,
-        registration=_ring(section["registration"]) if section.get("registration") else None,
+        registration=registration.read(how, height, width, channels) if how else None,
     )
-
-
-def _ring(section: dict[str, Any]) -> Ring:
-    if section["kind"] != "ring" or section["inside"] not in ("dark", "bright"):
-        raise ValueError(f"input.registration {section['kind']!r} is not known to this version")
-    low, high = (_within(each, 0.02, 1.0, "registration.radius") for each in section["radius"])
-    levels = tuple(_within(each, 0.0, 1.0, "registration.levels") for each in section["levels"])
-    inner = _within(section["inner"], 0.0, 8.0, "registration.inner")
-    outer = _within(section["outer"], 0.1, 8.0, "registration.outer")
-    rim = _within(section["rim"], 0.0, 8.0, "registration.rim")
-    if not levels or len(levels) > 8 or low >= high or inner >= outer or 0 < rim <= 1:
-        raise ValueError("input.registration contradicts itself")
-    return Ring(
-        inside=section["inside"],
-        levels=levels,
-        radius=(low, high),
-        rim=rim,
-        rim_rises=bool(section["rim_rises"]),
-        inner=inner,
-        outer=outer,
-    )
-
-
-def _within(value: Any, low: float, high: float, what: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        raise ValueError(f"{what} is {str(value)[:40]}; allowed: {low:g} to {high:g}")
-    return float(value)
 
 
 def _output(section: dict[str, Any]) -> OutputSpec:
@@ -256,13 +233,13 @@ def _output(section: dict[str, Any]) -> OutputSpec:
         raise ValueError("output.scale and output.temperature must be above 0")
     return OutputSpec(
         scale=scale,
-        zero_point=_whole(section["zero_point"], -128, 127, "output.zero_point"),
+        zero_point=whole(section["zero_point"], -128, 127, "output.zero_point"),
         temperature=temperature,
     )
 
 
 def _golden(section: dict[str, Any], labels: tuple[str, ...]) -> Golden:
-    outputs = tuple(_whole(each, -128, 127, "golden outputs") for each in section["outputs"])
+    outputs = tuple(whole(each, -128, 127, "golden outputs") for each in section["outputs"])
     if len(outputs) != len(labels):
         raise ValueError(f"golden picture {section['file']!r} has {len(outputs)} outputs for {len(labels)} labels")
     loudest = {label for label, output in zip(labels, outputs, strict=True) if output == max(outputs)}
@@ -272,22 +249,16 @@ def _golden(section: dict[str, Any], labels: tuple[str, ...]) -> Golden:
     return Golden(file=_member(section["file"]), outputs=outputs, label=label)
 
 
-def _text(value: Any, what: str) -> str:
-    if not isinstance(value, str) or not value or len(value) > 200 or not value.isprintable():
-        raise ValueError(f"{what} must be a short text, not {str(value)[:40]!r}")
-    return value
-
-
 def _plain_name(value: Any) -> str:
-    text = _text(value, "name")
-    if len(text) > 64 or not all(c.isascii() and (c.isalnum() or c in "_.-") for c in text) or text[0] in ".-":
-        raise ValueError(f"name {text!r} may hold letters, digits, - _ . only (it becomes a folder)")
-    return text
+    name = text(value, "name")
+    if len(name) > 64 or not all(c.isascii() and (c.isalnum() or c in "_.-") for c in name) or name[0] in ".-":
+        raise ValueError(f"name {name!r} may hold letters, digits, - _ . only (it becomes a folder)")
+    return name
 
 
 def _member(value: Any) -> str:
     """A path inside the bundle: never absolute, never above it."""
-    path = PurePosixPath(_text(value, "file"))
+    path = PurePosixPath(text(value, "file"))
     if (
         path.is_absolute()
         or ".." in path.parts
@@ -296,9 +267,3 @@ def _member(value: Any) -> str:
     ):
         raise ValueError(f"file {value!r} does not lie inside the bundle")
     return str(path)
-
-
-def _whole(value: Any, low: int, high: int, what: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ValueError(f"{what} is {str(value)[:40]}; allowed: whole numbers from {low} to {high}")
-    return value

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle import ring
+from edge.bundle import ring, template
 from edge.bundle.manifest import InputSpec
 
 
@@ -20,23 +20,44 @@ def prepare(crop: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.int8]:
     Raises `ValueError` for anything that is not such an image, and its kind `Unregistered` for a picture in which
     the part is not to be found.
     """
-    image = laid(crop, spec)
-    if spec.registration is not None:
-        image = ring.even(image)
+    image = even(laid(crop, spec), spec)
     return (image ^ np.uint8(0x80)).view(np.int8).reshape(1, spec.height, spec.width, spec.channels)
 
 
 def laid(crop: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.uint8]:
-    """The first half of `prepare`, geometry alone: the crop resized, or its ring unrolled; gray, or RGB.
+    """The first half of `prepare`, geometry alone: the crop resized, unrolled, or laid onto the template; gray, or RGB.
 
     An unrolled ring is narrower than `spec.width` by what wraps around. Raises as `prepare`.
     """
-    if crop.dtype != np.uint8 or crop.size == 0 or not (crop.ndim == 2 or (crop.ndim == 3 and crop.shape[2] == 3)):
-        raise ValueError(f"a crop must be a gray or BGR uint8 image, not {crop.dtype} {crop.shape}")
-    if spec.registration is None:
-        return _coloured(_resized(crop, spec), spec.channels)
-    pose = ring.find(_coloured(crop, 1), spec.registration)
-    return ring.straighten(_coloured(crop, spec.channels), pose, spec.registration, spec.height, spec.width)
+    return laid_with(crop, crop, spec)
+
+
+def laid_with(crop: NDArray[np.uint8], companion: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.uint8]:
+    """Another picture of the same size, such as a mask, laid out as `crop` is; raises as `prepare`."""
+    for each in (crop, companion):
+        if each.dtype != np.uint8 or each.size == 0 or not (each.ndim == 2 or (each.ndim == 3 and each.shape[2] == 3)):
+            raise ValueError(f"a crop must be a gray or BGR uint8 image, not {each.dtype} {each.shape}")
+    match spec.registration:
+        case None:
+            return _coloured(_resized(companion, spec), spec.channels)
+        case ring.Ring() as known:
+            pose = ring.find(_coloured(crop, 1), known)
+            return ring.straighten(_coloured(companion, spec.channels), pose, known, spec.height, spec.width)
+        case known:
+            warp = template.find(_coloured(crop, 1), known)
+            return template.straighten(_coloured(companion, spec.channels), warp, spec.height, spec.width)
+
+
+def even(image: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.uint8]:
+    """The second half: of a registered part the difference from what it should look like; `(height, width)` and
+    channels."""
+    match spec.registration:
+        case None:
+            return image
+        case ring.Ring():
+            return ring.even(image)
+        case known:
+            return template.even(image, known)
 
 
 def _coloured(image: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge.bundle import Bundle, BundleError, Shelf, is_older
+from edge.bundle import Bundle, BundleError, Ring, Shelf, is_older
 from edge.config import ClipSource, Config, PicameraSource
 
 
@@ -59,7 +59,7 @@ def check_input(bundle: Bundle, config: Config) -> None:
         raise BundleError(f"{bundle.folder}: wants colour, the camera gives gray; set source.picamera.color: true")
     left, top, right, bottom = config.tracking.region
     crop_px = min((right - left) * source.width_px, (bottom - top) * source.height_px)
-    if spec.registration is None and max(spec.width, spec.height) > crop_px:
+    if not isinstance(spec.registration, Ring) and max(spec.width, spec.height) > crop_px:
         raise BundleError(
             f"{bundle.folder}: wants {spec.width}x{spec.height} px, crops of this camera have at most {crop_px:.0f} px;"
             " train it for smaller pictures"

@@ -16,6 +16,7 @@ from edge.domain import Box, Image, Part, View
 from edge.tracking import motion
 from edge.tracking.background import EmptyBelt
 from edge.tracking.blobs import LITTLE, Blob, Usual
+from edge.tracking.hidden import Hidden
 from edge.tracking.pattern import Pattern, pattern_of
 from edge.tracking.sight import Sight
 from edge.tracking.sightings import FEWEST_LOOKS, Sighting, Sightings
@@ -64,12 +65,13 @@ class Lane:
     """Follows one lane whose direction is known; parts come out with number 0."""
 
     def __init__(
-        self, config: Tracking, sight: Sight, empty: EmptyBelt, speed: float, before: Sequence[Blob] = ()
+        self, config: Tracking, sight: Sight, empty: EmptyBelt, speed: float, before: Lane | None = None
     ) -> None:
-        """`speed` in small pixels per second; `before`: single parts that were seen before."""
+        """`speed` in small pixels per second; `before`: a lane that rehearsed the same looks."""
         self._config, self.sight, self._empty = config, sight, empty
         along, across = sight.size
-        self._unrolled = Unrolled(along // COARSE, across // COARSE)
+        hidden = before.hidden if before else Hidden(along // COARSE, across // COARSE)
+        self._unrolled = Unrolled(along // COARSE, across // COARSE, hidden)
         self._sightings = Sightings(self._unrolled)
         self._pace = motion.Pace(speed)
         self._gate = sight.along(config.gate) / COARSE
@@ -81,9 +83,14 @@ class Lane:
         self._settled = 0
         self._pattern: Pattern | None = None
         self._larger: deque[Blob] = deque(maxlen=IN_A_ROW)
-        self._singles: deque[Blob] = deque(before, maxlen=25)
+        self._singles: deque[Blob] = deque(before.singles if before else (), maxlen=25)
         self._smallest = max(4.0, config.part_min_px / (sight.factor * COARSE))
         self._known_usual = self._usual_of(self._singles)
+
+    @property
+    def hidden(self) -> Hidden:
+        """Where things pass unseen."""
+        return self._unrolled.hidden
 
     @property
     def coming(self) -> int:

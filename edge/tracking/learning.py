@@ -19,9 +19,11 @@ FEWEST, EVERY = 8, 4
 SURE_SCORE, SURE_MARGIN = 0.25, 0.15
 TRAVEL = 0.8
 """Pictures of belt to see before its empty look is believed."""
-AGREED, AGREED_LOOKS, SAME_SPEED = 0.15, 12, 0.25
-"""Pictures of belt that pass, and looks, while the same course is found at a speed that differs by less than a share of
-itself: only then it is believed. A shaking camera goes nowhere, and an arm that comes in is soon there."""
+AGREED, AGREED_LOOKS, AGREED_S, SAME_SPEED = 0.15, 8, 0.25, 0.25
+"""What an ear must have heard before it may confirm a course: pictures of belt that pass, looks and seconds, in which
+something moves; and the share by which the speeds may differ. A shaking camera goes nowhere."""
+CONFIRMED = 2
+"""So many fresh ears, one after the other, must find the same course: an arm that comes in has stopped by then."""
 COARSEST = 0.6
 """Speeds are told apart by so many small pixels per frame at first."""
 FAR_OFF = 6.0
@@ -64,7 +66,9 @@ class Apprentice:
         self._along = motion.Listener()
         self._across = motion.Listener()
         self._course: Course | None = None
-        self._rumour: tuple[Course, float, int] | None = None
+        self._rumour: tuple[Course, int] | None = None
+        self._opposed = 0
+        """Ears that heard something run the other way too."""
         self._count = 0
 
     def watch(self, frame: Frame) -> list[Start]:
@@ -102,15 +106,37 @@ class Apprentice:
         if found is not None and before is not None and found.against and found.direction != before[0].direction:
             # Two lanes that run against each other: which is the first is a matter of taste, but not of the moment.
             found = replace(found, direction=before[0].direction, speed=found.against, against=found.speed)
-        if found is None and before is not None and self._count - before[2] < AGREED_LOOKS:
+        ear = self._along if before is None or before[0].direction in ("right", "left") else self._across
+        if found is None and before is not None and ear.heard < AGREED_LOOKS:
             return None
         if found is None or before is None or not _is_same(found, before[0]):
-            self._rumour = None if found is None else (found, self._waiting[-1].at_s, self._count)
-            # Who is to confirm it must not have heard what it came from: an arm that came in stands still after.
-            self._along, self._across = motion.Listener(), motion.Listener()
+            self._rumour = None if found is None else (found, 0)
+            self._opposed = 0 if found is None else int(found.against > 0)
+            self._listen_anew()
             return None
-        way = found.speed * (self._waiting[-1].at_s - before[1])
-        return found if way >= AGREED * _along(found, small) and self._count - before[2] >= AGREED_LOOKS else None
+        heard_s = ear.heard * self._period_s
+        if ear.heard < AGREED_LOOKS or heard_s < AGREED_S or found.speed * heard_s < AGREED * _along(found, small):
+            return None
+        # Who is to confirm it must not have heard what it came from: an arm that came in stands still after.
+        self._rumour = found, before[1] + 1
+        self._opposed += found.against > 0
+        self._listen_anew()
+        if before[1] + 1 < CONFIRMED:
+            return None
+        return replace(found, against=self._against_of(found, before[0]) if self._opposed >= CONFIRMED else 0.0)
+
+    @staticmethod
+    def _against_of(found: Course, before: Course) -> float:
+        return found.against or before.against
+
+    def _listen_anew(self) -> None:
+        self._along, self._across = motion.Listener(), motion.Listener()
+
+    @property
+    def _period_s(self) -> float:
+        """From one look to the next, as a rule."""
+        steps = np.diff([each.at_s for each in self._waiting])
+        return float(np.median(steps)) if len(steps) else 0.0
 
     def _has_seen_enough(self, course: Course, small: Image) -> bool:
         passed_s = self._waiting[-1].at_s - self._waiting[0].at_s
@@ -131,8 +157,7 @@ class Apprentice:
         if learned.against and wanted == OPPOSITE[direction]:
             learned = replace(learned, speed=learned.against, against=learned.speed)
             direction = wanted
-        steps = np.diff([each.at_s for each in self._waiting])
-        period_s = float(np.median(steps)) if len(steps) else 0.0
+        period_s = self._period_s
         if wanted not in ("auto", direction) or period_s <= 0:
             return None
         speed, against = abs(learned.speed) / period_s, abs(learned.against) / period_s
@@ -172,7 +197,7 @@ class Apprentice:
         if not rehearsal.is_explained:
             return None
         empty.rewind()
-        return Start(lane=Lane(self.config, sight, empty, speed, rehearsal.singles), moments=moments, rows=rows)
+        return Start(lane=Lane(self.config, sight, empty, speed, rehearsal), moments=moments, rows=rows)
 
 
 def plain_factor(config: Tracking, image: Image | None) -> int:

@@ -68,6 +68,8 @@ class Listener:
     """Phase-correlates successive temporal differences over several lags and sums: static scenery cancels."""
 
     def __init__(self) -> None:
+        self.heard = 0
+        """Looks in which something moved; silence confirms nothing."""
         self._recent: deque[Profiles] = deque(maxlen=2 * max(LAGS) + 1)
         self._changes: dict[int, deque[tuple[Spectrum | None, Floats]]] = {lag: deque(maxlen=lag + 1) for lag in LAGS}
         self._sums: dict[int, Spectrum] = {}
@@ -97,6 +99,7 @@ class Listener:
             if before is not None and now is not None:
                 self._sums[lag] += now * np.conj(before)
                 self._energies[lag] += np.sqrt(energy * its_energy)
+                self.heard += lag == LAGS[0]
 
     def learned(self) -> Learned:
         """What the changes so far say."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edge.domain import Image
 from edge.tracking.blobs import SQUARE, Blob, Group, filled
+from edge.tracking.hidden import Hidden
 
 MEMORY = 0.25
 """How much the newest look weighs: about four looks decide, so flicker and standing ghosts fade."""
@@ -25,18 +26,21 @@ class Unrolled:
     Blobs are in belt coordinates: along the belt, `whole` less than their place in the picture.
     """
 
-    def __init__(self, along: int, across: int) -> None:
+    def __init__(self, along: int, across: int, hidden: Hidden) -> None:
         self.evidence: NDArray[np.float32] = np.zeros((across, along), dtype=np.float32)
         self.claimed: NDArray[np.uint8] = np.zeros((across, along), dtype=np.uint8)
+        self.hidden = hidden
         self.position = 0.0
         self.whole = 0
         self._fresh = along
+        self._moved = 0.0
         self._farthest = 0
         self._claims: deque[Blob] = deque(maxlen=CLAIMS_KEPT)
 
     def move(self, displacement: float) -> None:
         """Carry everything along by `displacement` pixels (signed), after the first look."""
         self.position += displacement
+        self._moved = displacement
         step = round(self.position) - self.whole
         self.whole += step
         if not step:
@@ -51,8 +55,12 @@ class Unrolled:
         self._farthest = max(self._farthest, self.whole)
 
     def see(self, evidence: Image) -> None:
-        """Add one look; belt that just came into the picture has no history to be weighed against."""
-        cv2.accumulateWeighted(evidence, self.evidence, MEMORY)
+        """Add one look; belt that just came into the picture has no history to be weighed against.
+
+        Where the belt is hidden, what went in is carried on.
+        """
+        self.hidden.see(evidence, self._moved)
+        cv2.accumulateWeighted(evidence, self.evidence, MEMORY, mask=self.hidden.visible)
         step = self._fresh
         if step:
             new = slice(0, step) if step > 0 else slice(step, None)

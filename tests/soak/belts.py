@@ -31,7 +31,7 @@ NEAR = 0.6
 """A report is about a part when it is no farther from it than this share of the part, either way."""
 BESIDE = 0.75
 """A report for review so near along the belt, that is about no other part, tells of a part that was not found itself:
-several at once, or a part under something. One that says of itself that it may be several tells of its neighbours too."""
+several at once, or a part under something. One that says that it may be several parts tells of its neighbours too."""
 GATE = 0.5
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import outlines
 
 SIDE_PX = 48
 
@@ -93,3 +94,23 @@ input: {height_px: 48, width_px: 352}
 network: {blocks: 2, width: 8}
 training: {epochs: 6, coarse: 6, steps: 12, batch: 16, learning_rate: 0.01, aware: 0}
 """
+
+TINY_TEMPLATE = """
+name: bracket
+good: [ok]
+split: {validation: 0.25, test: 0.25}
+input: {height_px: 64, width_px: 64}
+network: {blocks: 2, width: 8}
+augment: {rotation_deg: 0, flip: false, blur_px: 0.3, noise: 2, gain: 0.1, offset: 8, gradient: 5}
+training: {epochs: 14, steps: 12, batch: 16, learning_rate: 0.01, aware: 0}
+"""
+
+
+def fill_brackets(root: Path, parts: int) -> Path:
+    """Write `parts` good and `parts` pitted brackets, lying any way round."""
+    for number, (label, kind) in enumerate((("ok", "good"), ("pit", "pit"))):
+        (root / label).mkdir(parents=True)
+        for part in range(parts):
+            picture = outlines.bracket(1000 * number + part, kind, 128)[0]
+            cv2.imwrite(str(root / label / f"{part:02d}.png"), picture)
+    return root

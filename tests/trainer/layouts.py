@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from outlines import finished, grain
 
 Image = np.ndarray
 STEEL = ("crazing", "inclusion", "patches", "pitted_surface", "rolled-in_scale", "scratches")
@@ -16,17 +17,6 @@ def write(path: Path, image: Image) -> None:
     """Write a picture, with its folders."""
     path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imencode(path.suffix, image)[1].tofile(path)
-
-
-def grain(random: np.random.Generator, size: tuple[int, int], reach: float, depth: float) -> Image:
-    """Smooth noise around zero, `depth` grey levels strong."""
-    noise = cv2.GaussianBlur(random.standard_normal(size).astype(np.float32), (0, 0), reach)
-    return noise * np.float32(depth / max(1e-6, float(noise.std())))
-
-
-def finished(light: Image) -> Image:
-    """A picture as a camera gives it."""
-    return np.clip(light + 0.5, 0, 255).astype(np.uint8)
 
 
 def bottle(seed: int, kind: str, side: int = 128) -> tuple[Image, Image]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import layouts
 import numpy as np
+import outlines
 import pytest
 from drawn import draw, fill
 
@@ -59,7 +60,7 @@ def test_a_class_that_is_merely_called_mask_keeps_its_pictures(tmp_path: Path) -
     fill(tmp_path, {"ok": 4})
     random = np.random.default_rng(1)
     for number in range(4):
-        face = layouts.finished(layouts.grain(random, (40, 40), 3, 40) + 120)
+        face = outlines.finished(outlines.grain(random, (40, 40), 3, 40) + 120)
         layouts.write(tmp_path / "mask" / f"{number}.png", face)
     assert counts(dataset.scan(tmp_path)) == {"ok": (4, 0), "mask": (4, 0)}
 
@@ -139,9 +140,9 @@ def test_what_was_masked_stays_so_when_a_run_goes_on(tmp_path: Path) -> None:
 def test_a_list_that_keeps_copies_apart_is_found_out(tmp_path: Path) -> None:
     pictures, random = [], np.random.default_rng(3)
     for part in range(6):
-        strip = layouts.finished(layouts.grain(random, (64, 256), 2, 25) + 120)
+        strip = outlines.finished(outlines.grain(random, (64, 256), 2, 25) + 120)
         for turn, group in ((0, part), (70, part), (131, part + 10 if part < 2 else part)):
-            noisy = layouts.finished(np.roll(strip, turn, axis=1) * 0.9 + random.normal(0, 2, strip.shape))
+            noisy = outlines.finished(np.roll(strip, turn, axis=1) * 0.9 + random.normal(0, 2, strip.shape))
             pictures.append((str(group), noisy[:, ::-1] if turn == 131 else noisy))
     few = [dataset.Picture(file=f"{i}", label="ok", group=group, sha256="") for i, (group, _) in enumerate(pictures)]
     apart = grouping.kept_apart(few, Prints.of_strips(np.ascontiguousarray(each) for _, each in pictures))

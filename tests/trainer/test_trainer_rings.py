@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -75,6 +76,18 @@ def test_a_protocol_that_was_stopped_goes_on_with_the_fold_that_is_missing(
     after = json.loads((out / "protocol" / "protocol.json").read_text())
     for key in ("balanced_accuracy", "wrong_parts", "auroc", "transplants_flagged", "heals_passed", "grid"):
         assert after[key] == before[key]
+
+
+def test_a_protocol_is_kept_for_what_its_folds_depend_on(judged: Path) -> None:
+    from trainer import protocol
+    from trainer.run import Run
+
+    run = Run.open(judged)
+    data, wanted = run.part("grouped").pictures(), run.recipe
+    beside = replace(wanted, split=replace(wanted.split, official=False), compare=replace(wanted.compare, epochs=3))
+    assert protocol.kept(beside, data, judged / "protocol") is not None
+    longer = replace(wanted, training=replace(wanted.training, epochs=7))
+    assert protocol.kept(longer, data, judged / "protocol") is None
 
 
 def test_golden_pictures_are_whole_and_registered_on_the_device(bundle: Bundle) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from drawn import draw
 
-from trainer import curves, explain, lime, lint, other_runtime, recipe, reference, robustness, trials
+from trainer import curves, explain, lime, lint, masks, other_runtime, recipe, reference, robustness, rough
 from trainer.dataset import Picture
 from trainer.errors import Refused
 from trainer.limits import Limits, columns, middle
@@ -229,7 +229,7 @@ def test_the_published_layout_is_trained_and_timed_beside_it(trained: Path) -> N
 def test_the_hot_place_is_marked_and_nothing_else() -> None:
     heat = np.zeros((8, 8), np.float32)
     heat[2, 5], heat[6, 1] = 9.0, 3.0
-    mask = trials.hot(heat, (48, 48))
+    mask = rough.hot(heat, (48, 48))
     assert mask[15, 33] == 255
     assert mask[39, 9] == 0
     assert 0.05 < (mask > 0).mean() < 0.3
@@ -239,7 +239,7 @@ def test_a_moved_patch_takes_on_the_light_of_where_it_goes() -> None:
     donor, whole, mask = np.full((40, 40), 90, np.uint8), np.full((40, 40), 160, np.uint8), np.zeros((40, 40), np.uint8)
     cv2.circle(mask, (20, 20), 8, 255, -1)
     cv2.circle(donor, (20, 20), 3, 20, -1)
-    moved = trials.blended(donor, whole, mask)
+    moved = masks.blended(donor, whole, mask)
     assert abs(int(moved[20, 20]) - 90) <= 4
     assert (moved[:, :8] == 160).all()
     assert abs(int(moved[20, 13]) - 160) <= 4
