@@ -323,7 +323,7 @@ def _cores(depth: Evidence, neck: float) -> tuple[NDArray[np.int32], int]:
         level = share * neck * deepest
         count, labels = cv2.connectedComponents((depth > level).astype(np.uint8))
         peaks = np.zeros(count, dtype=np.float32)
-        np.maximum.at(peaks, labels.ravel(), depth.ravel())
+        np.maximum.at(peaks, labels.ravel().astype(np.intp), depth.ravel())
         sure = [each for each in range(1, count) if level <= neck * peaks[each]]
         if len(sure) > best[1]:
             renamed = np.zeros(count, dtype=np.int32)
