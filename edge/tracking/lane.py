@@ -338,7 +338,7 @@ class Lane:
             self._singles.clear()
             self._singles.extend(self._larger)
             self._larger.clear()
-        elif not blob.beside:
+        elif each.entered or not blob.beside:
             self._singles.append(blob)
         self._known_usual = self._usual_of(self._singles)
         return ""

@@ -12,6 +12,8 @@ PROVEN = 6.0
 """So many pixels must the belt have moved under a patch before it can be told from the scenery."""
 ENTRY = 3
 """So near to where the belt comes in has a part just come in."""
+BEGINNING = 4
+"""What is seen in so many searches at first was there before."""
 LOOSE, SLIPS, STANDS = 2.0, 0.15, 0.7
 """A part stays on its spot of the belt but for so many pixels and this share of the way; what slides by more than the
 last share stands still, or goes its own way."""
@@ -101,9 +103,11 @@ class Sightings:
     unrolled: Unrolled
     current: list[Sighting] = field(default_factory=list)
     _known: list[_Known] = field(default_factory=list)
+    _searches: int = 0
 
     def look(self, usual: Usual) -> list[Sighting]:
         """Bring everything up to date; gives the sightings that have gone for good."""
+        self._searches += 1
         whole = self.unrolled.whole
         kept, changed, ages = self._compared(groups(self.unrolled.evidence, usual))
         same = {id(each) for known in kept for each in known.sightings}
@@ -213,7 +217,8 @@ class Sightings:
     def _new(self, blob: Blob, place: float) -> Sighting:
         by_front = blob.right + self.unrolled.whole < self.unrolled.evidence.shape[1]
         edge = blob.right if by_front else blob.left
-        entered = blob.left + self.unrolled.whole <= ENTRY or self.unrolled.position < ENTRY
+        was_there = self.unrolled.position < ENTRY and self._searches <= BEGINNING
+        entered = blob.left + self.unrolled.whole <= ENTRY or was_there
         return Sighting(
             blob=blob,
             first_place=place,
