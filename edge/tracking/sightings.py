@@ -27,6 +27,8 @@ CLAIMED = 0.4
 """What lies on parts that were handed out with more than this share of it is one of those."""
 SCRAP = 0.7
 """So much of the smallest part may a patch show beside what was handed out, and is still not worth cutting."""
+ABOUT = 0.25
+"""What differs from the usual part by less than this share of its area is one."""
 NEIGHBOURLY = 0.25
 """Parts that touch or overlap share no more than this of their upright boxes."""
 PATIENCE = 6
@@ -61,6 +63,8 @@ class Sighting:
     unseen: int = 0
     entered: bool = False
     """Whether it was there from the beginning or came in where the belt comes in."""
+    outline: Blob | None = None
+    """How it was seen last when it was as large as a part; later looks may show only a piece of it."""
     portrait: Image | None = None
     """What it looked like when it was known to be a part."""
     portrayed: Blob | None = None
@@ -121,6 +125,8 @@ class Sightings:
         seen = list({id(each): each for known in kept for each in known.sightings}.values())
         for each in seen:
             self._judge(each)
+            if usual.settled and abs(each.blob.area - usual.area) < ABOUT * usual.area:
+                each.outline = each.blob
             each.looked_at = self.unrolled.position
         there = {id(each) for each in seen}
         return self._missed([each for each in old if id(each) not in there], seen)
@@ -191,6 +197,7 @@ class Sightings:
             return child  # next to it or over it, not a piece of it: nothing is known of this one
         child.first_place, child.looks, child.travels = min(best.first_place, place), best.looks + 1, best.travels
         child.entered |= best.entered
+        child.outline = best.outline
         return child
 
     def _follow(self, each: Sighting, blob: Blob) -> None:
