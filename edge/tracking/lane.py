@@ -43,7 +43,7 @@ FRAMES = "too few frames were seen while this stretch of belt passed"
 UNMEASURED = "how far the belt went was not sure: something moved over it"
 UNSURE, LONGEST_S = 10, 10.0
 """So many more looks that nothing explains than such as are explained are told, at the latest after so long."""
-ONE_STEP, TWO_STEPS = 0.5, 0.75
+ONE_STEP, TWO_STEPS = 0.4, 0.6
 """A part can be missed when the belt moves from one look to the next, or over two, by more than this share of the way
 to the gate."""
 PIECE = 0.6
