@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -11,6 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+with contextlib.suppress(ImportError):  # the trainer's environment and the one of tflite-runtime do without
+    from hypothesis import HealthCheck, settings
+
+    settings.register_profile("patient", suppress_health_check=[HealthCheck.too_slow], deadline=None)
+    settings.load_profile("patient")  # a busy machine is no mistake of the code
 
 ROOT = Path(__file__).parents[1]
 

@@ -26,7 +26,7 @@ from edge.demo_broker import DemoBroker
 from edge.sinks.journal import Journal
 
 ROOT = Path(__file__).parents[1]
-DEADLINE_S = 30.0
+DEADLINE_S = 120.0
 
 
 def free_port() -> int:

@@ -50,7 +50,7 @@ def _do(asked: argparse.Namespace) -> None:
     if asked.command == "inspect":
         _inspect(asked)
         return
-    from trainer import steps
+    from trainer import divide, steps
 
     shelf = Path(asked.shelf) if asked.shelf else None
     key = Path(asked.key) if "key" in asked and asked.key else None
@@ -61,14 +61,14 @@ def _do(asked: argparse.Namespace) -> None:
     if asked.command == "train":
         run = _begun(asked)
         run.again("divide")
-        run.once("divide", lambda: steps.divide(run))
+        run.once("divide", lambda: divide.divide(run))
         from trainer import teach
 
         run.once("train", lambda: teach.train(run.settled()))
         return
     if asked.command == "protocol" and (asked.data or asked.recipe):
         run = _begun(asked)
-        run.once("divide", lambda: steps.divide(run))
+        run.once("divide", lambda: divide.divide(run))
         steps.protocol_all(run.settled())
         return
     run = Run.open(_out(asked))

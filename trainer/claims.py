@@ -38,6 +38,13 @@ def parts_needed(share: float, level: float = 0.95) -> int:
 def warnings(metrics: Document) -> list[str]:
     """What must not be claimed from these figures, as far as the figures themselves can tell."""
     got, said = metrics[CHOSEN]["grouped"], []
+    apart = metrics.get("data", {}).get("listed_apart") or []
+    if apart:
+        said.append(
+            f"Training and test are not wholly apart: {sum(map(len, apart))} groups of groups.csv show only "
+            f"{len(apart)} parts between them, by near-copies (e.g. {', '.join(apart[0][:4])}). Figures counted over "
+            "listed groups flatter; split.join_copies: true joins such groups."
+        )
     if not got["overkill_rate"]["of"]:
         return said
     best = max(metrics["baselines"]["grouped"].items(), key=lambda each: each[1]["balanced_accuracy"] or 0.0)

@@ -10,12 +10,30 @@ Image = NDArray[np.uint8]
 Mask = NDArray[np.float32]
 
 KINDS = ("spot", "scratch", "shade")
+TRIES, FAINTEST = 4, 18
+"""How often a flaw is drawn anew that does not show, and the grey levels by which it must."""
+PART = (0.08, 0.85)
+"""Share of a picture that a part covers, for it to be told from what it lies on."""
 REACH = 0.40
 """How far from the middle a flaw may lie, as a share of the crop's shorter side: parts are cut out with a margin."""
 
 
-def flawed(crop: Image, random: np.random.Generator) -> tuple[Image, Mask]:
-    """A copy of a `(height, width)` or BGR crop with one to three flaws, and where they are, 0 to 1."""
+def flawed(crop: Image, random: np.random.Generator, *, unrolled: bool = False) -> tuple[Image, Mask]:
+    """A copy of a `(height, width)` or BGR crop with one to three flaws, and where they are, 0 to 1.
+
+    They are drawn where the part is, if it stands out from the picture's edge, and where they can be seen. An unrolled
+    part fills its picture: there any place will do.
+    """
+    spoilt, where = _drawn(crop, random)
+    part = None if unrolled else standing_out(crop)
+    for _ in range(0 if unrolled else TRIES):
+        if _shows(crop, spoilt, where, part):
+            break
+        spoilt, where = _drawn(crop, random)
+    return spoilt, where
+
+
+def _drawn(crop: Image, random: np.random.Generator) -> tuple[Image, Mask]:
     height, width = crop.shape[:2]
     light, where = crop.astype(np.float32), np.zeros((height, width), np.float32)
     kind = KINDS[random.integers(len(KINDS))]
@@ -24,6 +42,24 @@ def flawed(crop: Image, random: np.random.Generator) -> tuple[Image, Mask]:
         light += change if crop.ndim == 2 else change[:, :, None]
         where = np.maximum(where, mask)
     return np.asarray(np.clip(light + 0.5, 0, 255), dtype=np.uint8), where
+
+
+def standing_out(crop: Image) -> NDArray[np.bool_] | None:
+    """Where a part lies in its picture, by what differs from the picture's edge; None where that says nothing."""
+    gray = crop if crop.ndim == 2 else crop.mean(axis=2).astype(np.uint8)
+    edge = np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]]).astype(np.float32)
+    ground = float(np.median(edge))
+    noise = 1.5 * float(np.median(np.abs(edge - ground)))
+    part = np.abs(cv2.blur(gray, (5, 5)).astype(np.float32) - ground) > 3 * noise + 10
+    return part if PART[0] <= float(part.mean()) <= PART[1] else None
+
+
+def _shows(crop: Image, spoilt: Image, where: Mask, part: NDArray[np.bool_] | None) -> bool:
+    core = where > 0.5
+    if not core.any() or (part is not None and float(part[core].mean()) < 0.5):
+        return False
+    change = np.abs(spoilt[core].astype(np.int16) - crop[core].astype(np.int16))
+    return float(change.max()) >= FAINTEST
 
 
 def hole(crop: Image, radius_px: float, random: np.random.Generator) -> Image:

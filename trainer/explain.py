@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edge.bundle import InputSpec, Unregistered, laid
 from trainer import masks
-from trainer.augment import Image, seen
+from trainer.augment import Image, seen, shrink
 from trainer.dataset import Picture, readable
 from trainer.drawn import flawed
 from trainer.layout import Layout
@@ -118,11 +118,12 @@ def pointing(asked: Asked, crops: Sequence[Image]) -> dict[str, Any]:
     drawn = []
     for crop in crops[: max(POINTED.values())]:
         if asked.spec.registration is not None:
-            spoilt, mask = flawed(laid(crop, asked.spec), random)
+            spoilt, mask = flawed(laid(crop, asked.spec), random, unrolled=Layout(spec=asked.spec).wraps)
             layout = Layout(spec=asked.spec)
             drawn.append((layout.seen(np.atleast_3d(spoilt)), layout.around(mask)))
             continue
-        spoilt, mask = flawed(crop, random)
+        # As small as flaws are drawn while training: a scratch one pixel wide is gone from a picture reduced further.
+        spoilt, mask = flawed(shrink(crop, asked.spec), random)
         small = cv2.resize(mask, (asked.spec.width, asked.spec.height), interpolation=cv2.INTER_LINEAR)
         drawn.append((seen(spoilt, asked.spec), small))
     return pointing_at(asked, drawn)

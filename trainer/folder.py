@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -22,6 +22,9 @@ MASKS = frozenset({"ground_truth", "groundtruth", "gt", "mask", "masks", "annota
 SIDES = {"train": "train", "test": "test", "val": "validation", "valid": "validation", "validation": "validation"}
 MASK_ENDING = re.compile(r"[-_. ](mask|gt|ground_?truth|label|seg)$", re.IGNORECASE)
 DEEPEST = 4
+CLASS_AND_NUMBER = re.compile(r"([^\W\d_]+(?:[-_ ][^\W\d_]+)*)[-_ ]*\d+")
+FEWEST_NAMED, MOST_NAMED = 3, 30
+"""Files that a class has at least, and classes that there are at most, where only names tell them apart."""
 FEW_LEVELS, TWO_LEVELS, NEAR = 8, 0.95, 20
 """A mask holds few grey levels, or, compressed, hardly any that are neither black nor its brightest."""
 
@@ -44,7 +47,8 @@ def entries(root: Path) -> list[Entry]:
     """Every picture below `root` that lies in a class's folder, with its mask; raises `Refused`.
 
     Classes may lie below `train/` and `test/`, and their pictures in one folder more (`MT_Free/Imgs`). Masks lie beside
-    the pictures under the same name (or `NAME_mask`), or in a folder `masks` or `ground_truth`.
+    the pictures under the same name (or `NAME_mask`), or in a folder `masks` or `ground_truth`. Pictures in no
+    folder, or in one called `images`, are of the classes that their names begin with.
     """
     if not root.is_dir():
         raise Refused(f"{root}: there is no such folder; give the folder that holds one folder of pictures per class")
@@ -52,6 +56,8 @@ def entries(root: Path) -> list[Entry]:
     kept, masks = _masks_apart(root, files)
     sides = _sides(kept)
     found = [entry for file in kept if (entry := _entry(file, sides)) is not None]
+    if all(each.label.casefold() in HOLDERS for each in found):
+        found = _by_names(kept) or found
     if not found:
         _refuse(root, kept)
     return _with_masks(*_beside(root, found), masks)
@@ -118,6 +124,15 @@ def _entry(file: PurePosixPath, sides: dict[str, str]) -> Entry | None:
     named = [each for each in folders if each.casefold() not in HOLDERS]
     classes = named or folders[:1]
     return Entry(file=file.as_posix(), label=classes[0], side=side, part="/".join(classes[1:])) if classes else None
+
+
+def _by_names(files: list[PurePosixPath]) -> list[Entry]:
+    """Classes by the words that file names begin with (`Cr_17`, `In_4`), where these divide all of them; else none."""
+    words = [CLASS_AND_NUMBER.fullmatch(each.stem) for each in files]
+    named = [Entry(file=f.as_posix(), label=w[1], side="") for f, w in zip(files, words, strict=True) if w]
+    counts = Counter(each.label for each in named)
+    divides = len(named) == len(files) and 2 <= len(counts) <= MOST_NAMED and min(counts.values()) >= FEWEST_NAMED
+    return named if divides else []
 
 
 def _refuse(root: Path, files: list[PurePosixPath]) -> None:

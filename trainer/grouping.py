@@ -34,13 +34,16 @@ def few_of_each(data: Dataset) -> list[Picture]:
 
 def kept_apart(few: Sequence[Picture], prints: Prints) -> list[list[str]]:
     """Listed groups that show the same part nevertheless, by near-copies among `few` pictures of each."""
-    copies = leakage.parts(len(few), prints.pairs())
-    listed = [each.group for each in few]
+    return apart([each.group for each in few], leakage.parts(len(few), prints.pairs()))
+
+
+def apart(listed: Sequence[str], copies: Sequence[int]) -> list[list[str]]:
+    """The sets of listed groups that groups of near-copies have pictures of, both given per picture."""
     first: dict[str, int] = {}
     links = [Pair(one=leader, other=i, alike=1.0) for i, leader in enumerate(copies)]
     links += [Pair(one=first.setdefault(group, i), other=i, alike=1.0) for i, group in enumerate(listed)]
     joined: dict[int, set[str]] = defaultdict(set)
-    for leader, group in zip(leakage.groups(len(few), links), listed, strict=True):
+    for leader, group in zip(leakage.groups(len(listed), links), listed, strict=True):
         joined[leader].add(group)
     return [sorted(each) for each in joined.values() if len(each) > 1]
 

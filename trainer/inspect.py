@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from edge.bundle import readable_image
-from trainer import dataset, grouping, leakage, suspects, trivial
+from trainer import dataset, divide, grouping, leakage, register, suspects, trivial
 from trainer.dataset import Dataset, Picture
 from trainer.errors import Refused
+from trainer.recipe import Recipe
 from trainer.run import write, write_json
 
 Gray = NDArray[np.uint8]
@@ -66,17 +67,23 @@ def look(root: Path, good: Sequence[str]) -> Overview:
         )
         for label, both in sums.items()
     }
-    prints = leakage.Prints.of(thumbnails)
-    copies = leakage.parts(len(thumbnails), prints.pairs())
-    table["near_copy_of"] = [data.pictures[leader].file if leader != i else "" for i, leader in enumerate(copies)]
-    data = data if data.grouped_by != "file" else grouping.grouped(data, prints, copies)
+    settled, why = _settled(data, fine)
+    known, prints = _prints(settled, data, thumbnails)
+    copies = leakage.parts(len(known), prints.pairs())
+    leaders = {i: known[leader] for i, leader in zip(known, copies, strict=True)}
+    table["near_copy_of"] = [
+        data.pictures[leaders[i]].file if leaders.get(i, i) != i else "" for i in range(len(data.pictures))
+    ]
+    if data.grouped_by == "file" and len(known) == len(data.pictures):
+        data = grouping.grouped(data, prints, copies)
     table["part"] = [each.group for each in data.pictures]
     described = np.stack([suspects.describe(each) for each in thumbnails])
     table["doubt"] = suspects.doubts(described, table["label"].tolist(), table["part"].tolist()).round(3)
     telling = _telling(table) if fine else {}
-    return Overview(
-        data=data, good=fine, table=table, telling=telling, means=means, findings=_findings(data, table, telling)
-    )
+    findings = _findings(data, table, telling)
+    findings["registration"] = {"kind": settled.input.registration, "why": why, "lost": len(thumbnails) - len(known)}
+    findings["listed_apart"] = _apart(data, copies, known)
+    return Overview(data=data, good=fine, table=table, telling=telling, means=means, findings=findings)
 
 
 def save(found: Overview, out: Path) -> list[Path]:
@@ -93,6 +100,31 @@ def save(found: Overview, out: Path) -> list[Path]:
     write_json(paths[2], {**found.findings, "telling": found.telling})
     write(paths[3], overview.build(found))
     return paths
+
+
+def _settled(data: Dataset, good: Sequence[str]) -> tuple[Recipe, str]:
+    """How a run without a recipe would register these parts, and why."""
+    order = np.random.default_rng(Recipe().seed).permutation(len(data.pictures))[: register.ASKED]
+    asked = [data.pictures[i] for i in order]
+    fine = [each.label in good for each in asked]
+    return register.settled(Recipe(), dataset.pixels(data, asked, 1), fine)
+
+
+def _prints(settled: Recipe, data: Dataset, thumbnails: Sequence[Gray]) -> tuple[list[int], leakage.Prints]:
+    """What near-copies are known by, and of which pictures: all, or those in which the part is found."""
+    known = register.registration_of(settled)
+    if known is None:
+        return list(range(len(thumbnails))), leakage.Prints.of(thumbnails)
+    pictures = (dataset.readable(data.root, each.file, 1) for each in data.pictures)
+    there = [i for i, picture in enumerate(pictures) if register.registered(picture, known)]
+    return there, divide.prints(register.input_spec(settled), data, [data.pictures[i] for i in there])
+
+
+def _apart(data: Dataset, copies: Sequence[int], known: Sequence[int]) -> list[list[str]]:
+    """Listed groups that near-copies join nevertheless."""
+    if data.grouped_by != "groups.csv":
+        return []
+    return grouping.apart([data.pictures[i].group for i in known], copies)
 
 
 def _good_of(data: Dataset, good: Sequence[str]) -> tuple[str, ...]:

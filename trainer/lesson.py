@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from trainer import counterfactual, masks
 from trainer.augment import Image, light_of, moved_laid, moved_strip, moved_with, relit, seen, shrink
 from trainer.counterfactual import Flaw, Usual
 from trainer.dataset import Dataset, Picture, pixels, readable
+from trainer.deck import Deck, classes
 from trainer.drawn import cells, flawed
 from trainer.layout import Layout
 from trainer.masks import EMPTY, Mask
@@ -35,42 +35,6 @@ FAINTEST = 12
 FLAWED, WHOLE = -1, -2
 """Classes of made pictures: defective, or good, but of no class of the data."""
 Batch = tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]
-
-
-def classes(pictures: Sequence[Picture], labels: Sequence[str]) -> NDArray[np.int64]:
-    """The number of each picture's class."""
-    return np.array([labels.index(each.label) for each in pictures], dtype=np.int64)
-
-
-class Deck:
-    """Draws as many good pictures as defective ones, each class, each part alike: forty pictures count like three."""
-
-    def __init__(
-        self, pictures: Sequence[Picture], labels: Sequence[str], good: Sequence[str], random: np.random.Generator
-    ) -> None:
-        self.classes = classes(pictures, labels)
-        self.good = len(good)
-        self._random = random
-        parts: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-        for index, each in enumerate(pictures):
-            parts[each.label][each.group].append(index)
-        known = [(label, list(parts[label].values())) for label in labels if parts[label]]
-        sides = [
-            [groups for label, groups in known if label in good],
-            [groups for label, groups in known if label not in good],
-        ]
-        self._sides = [side or sides[1] for side in sides]
-
-    def draw(self, count: int) -> list[int]:
-        """`count` indices of pictures, good and defective in turn."""
-        return [self.one(bad=turn % 2 == 1) for turn in range(count)]
-
-    def one(self, *, bad: bool) -> int:
-        """The index of one picture."""
-        side = self._sides[bad]
-        groups = side[self._random.integers(len(side))]
-        views = groups[self._random.integers(len(groups))]
-        return views[self._random.integers(len(views))]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,7 +163,7 @@ class Lesson:
             spoilt, mask = masks.transplanted(self.crops[other], region, crop, self.random)
             if mask.max() > EMPTY and counterfactual.contrast(crop, spoilt) >= FAINTEST:
                 return int(self.deck.classes[other]), spoilt, mask
-        return FLAWED, *flawed(crop, self.random)
+        return FLAWED, *flawed(crop, self.random, unrolled=self._layout.wraps)
 
     def _counterfactual(self, turn: int, grid: tuple[int, int], bench: Bench) -> tuple[Image, int, NDArray[np.float32]]:
         """In turn: a good part, one with a flaw moved or drawn onto it, a healed defective part, a defective part."""
@@ -213,7 +177,7 @@ class Lesson:
         look = counterfactual.covered(bench.surely[index], crop.shape) if role >= 2 else mask
         if role == 0 and random.random() < 0.3:
             other = self.deck.one(bad=True)
-            spare = self.crops[int(random.choice(self._fine))]
+            spare = crop if self._layout.wraps else self.crops[int(random.choice(self._fine))]
             crop, look = counterfactual.blank(crop, bench.maybe[other][:2], spare, self._layout, random)
         elif role == 1:
             crop, mask, kind = self._spoilt(crop, bench)
@@ -224,7 +188,7 @@ class Lesson:
                 crop, mask, kind = self._spoilt(crop, bench)
                 look = mask
         elif role >= 2:
-            mask = None
+            mask = self._marked[index] if index in self._donors else None
         # What was painted over or swapped is looked at as closely as a flaw, or it would be known by its absence.
         at = self._window(look) if self.window_px else None
         shown, spots = self._shown(crop, look if mask is None else mask, at)
@@ -276,7 +240,7 @@ class Lesson:
                     if counterfactual.contrast(crop, spoilt) >= FAINTEST:
                         return spoilt, mask, int(self.deck.classes[other])
         turn = int(self.random.integers(crop.shape[1])) if self._layout.wraps else 0
-        spoilt, mask = flawed(np.roll(crop, turn, axis=1), self.random)
+        spoilt, mask = flawed(np.roll(crop, turn, axis=1), self.random, unrolled=self._layout.wraps)
         return spoilt, mask, FLAWED
 
 

@@ -78,6 +78,16 @@ def _first(found: Overview) -> list[str]:
     most = max(said["classes"].values())
     if not found.good:
         lines.append("No class is called ok, good or normal: say which are good with --good NAME before training.")
+    how = said["registration"]
+    lines.append(f"Registration by default: {how['kind']} ({how['why']}).")
+    if how["lost"]:
+        lines.append(f"In {how['lost']} pictures the part is not found; training leaves them out.")
+    if said["listed_apart"]:
+        torn, parts = sum(map(len, said["listed_apart"])), said["listed_apart"]
+        lines.append(
+            f"{torn} groups of groups.csv show only {len(parts)} parts between them, by near-copies "
+            f"(e.g. {', '.join(parts[0][:4])}): look, and join them."
+        )
     if fewest[1] * 5 < most:
         lines.append(f"{fewest[0]} has {fewest[1]} pictures, another class {most}: figures for it will be vague.")
     for name in said["telling_features"][:3]:

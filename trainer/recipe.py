@@ -120,7 +120,7 @@ class Training:
     coarse: int = number(0, 0, 2000)
     """Epochs before those, on pictures of three quarters the size: nearly twice as fast, and most is learned there.
 
-    Of registered parts on pieces with a flaw in them, and when it is 0, as many as `epochs`.
+    Of unrolled parts on pieces with a flaw in them, and when it is 0, two thirds of `epochs`.
     """
     steps: int = number(0, 0, 10_000)
     """Batches per epoch; 0 takes as many as it takes to see every training picture, at least 24, at most 60."""

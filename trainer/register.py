@@ -80,7 +80,10 @@ def _with_ring(recipe: Recipe, ring: Ring) -> Recipe:
     # A strip is long and low; sizes meant for a square picture say nothing about it.
     size = (shape.height_px, shape.width_px) if shape.width_px >= 4 * shape.height_px else STRIP_PX
     shape = dataclasses.replace(shape, registration="ring", ring=found, height_px=size[0], width_px=size[1])
-    how = dataclasses.replace(recipe.training, coarse=recipe.training.coarse or recipe.training.epochs)
+    how = recipe.training
+    if not how.coarse and how.epochs > 2:
+        # Most is learned on pieces, at a third of the cost.
+        how = dataclasses.replace(how, coarse=how.epochs * 2 // 3, epochs=how.epochs - how.epochs * 2 // 3)
     network = dataclasses.replace(recipe.network, good="place")
     return dataclasses.replace(recipe, input=shape, network=network, training=how)
 
@@ -104,6 +107,18 @@ def _with_template(recipe: Recipe, template: Template, pictures: Sequence[Image]
     how = dataclasses.replace(recipe.training, coarse=0, epochs=recipe.training.epochs + recipe.training.coarse)
     network = dataclasses.replace(recipe.network, good="place")
     return dataclasses.replace(recipe, input=shape, network=network, training=how)
+
+
+def remade(recipe: Recipe, pictures: Sequence[Image], fine: Sequence[bool]) -> Recipe:
+    """The recipe with its template made anew of these gray pictures, good ones where `fine` says so."""
+    known = template_of(recipe)
+    good = [each for each, is_good in zip(pictures, fine, strict=True) if is_good]
+    if known is None or len(good) < 3:
+        return recipe
+    order = np.random.default_rng(recipe.seed).permutation(len(good))[: laying.ASKED]
+    size = (known.height, known.width)
+    made = laying.made([good[i] for i in order], size, turns=known.turns, projective=known.projective)
+    return _with_template(recipe, made, pictures)
 
 
 def registration_of(recipe: Recipe) -> Ring | Template | None:

@@ -101,6 +101,9 @@ def build(
         sections += [("What it was trained on", charts.picture(shown.augmented, text=words))]
     sections += [("Parts", table(("class", "train", "validation", "test"), counts))]
     sections += [("Good classes", paragraph(", ".join(good)))]
+    how = metrics.get("data", {}).get("registration")
+    if how:
+        sections += [("Registration", paragraph(f"{how['kind']}: {how['why']}."))]
     return page(f"{recipe.name} {recipe.version}", sections)
 
 

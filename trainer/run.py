@@ -67,6 +67,10 @@ class Run:
         path = self.out / "settled.yaml"
         return replace(self, recipe=recipe.load(path)) if path.is_file() else self
 
+    def asked(self) -> Recipe:
+        """The recipe as it was given."""
+        return recipe.load(self.out / "recipe.yaml")
+
     def settle(self, wanted: Recipe) -> Run:
         """Keep a recipe in which nothing is left open."""
         write(self.out / "settled.yaml", recipe.dump(wanted))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,21 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from edge.bundle import Ring, Template, even, laid
-from trainer import card, dataset, gather, grouping, leakage, lint, measure, pack, register
+from trainer import card, dataset, divide, gather, lint, measure, pack
 from trainer.augment import seen
 from trainer.claims import CHOSEN, rate_text
 from trainer.errors import Refused
 from trainer.limits import columns, evidence
-from trainer.recipe import Recipe
 from trainer.run import Part, Run, read_json, say, write, write_json
-
-SPLITS = ("train", "validation", "test")
 
 
 def run(run: Run, shelf: Path | None, key: Path | None = None) -> None:
     """Everything, in order; what a killed run had finished is not done again."""
-    run.once("divide", lambda: divide(run))
+    run.once("divide", lambda: divide.divide(run))
     run = run.settled()
     # Loads TensorFlow: not before the folder is known to be of use.
     from trainer import teach
@@ -36,87 +31,6 @@ def run(run: Run, shelf: Path | None, key: Path | None = None) -> None:
     run.once("explain", lambda: explain(run))
     write_report(run)
     pack_bundle(run, shelf, key)
-
-
-def divide(run: Run) -> None:
-    """Read the folder, find out how parts are registered, and decide which part serves for what."""
-    data = dataset.scan(run.data)
-    good = dataset.good_labels(data.labels, run.recipe.good)
-    run, data, lost = _registered(run, data, good)
-    apart: list[list[str]] = []
-    if data.grouped_by == "file":
-        prints = _prints(run.recipe, data, data.pictures)
-        data = grouping.grouped(data, prints, leakage.parts(len(data.pictures), prints.pairs()))
-    elif register.ring_of(run.recipe) is not None:
-        data, apart = _listed(run.recipe, data)
-    say(f"data: {len(data.pictures)} pictures, {len({p.group for p in data.pictures})} parts (by {data.grouped_by})")
-    masked = sum(bool(each.mask) for each in data.pictures)
-    if masked:
-        say(f"  masks say where flaws are: {masked} of the pictures have one")
-    if good:
-        say(f"good: {', '.join(good)}{'' if run.recipe.good else ' (by the name; --good NAME says otherwise)'}")
-    for file in data.unreadable:
-        say(f"  left out, not readable: {file}")
-    _divided(run.part("grouped"), dataset.divide(data, good, run.recipe.split, run.recipe.seed))
-    if run.recipe.split.official and dataset.has_official(data):
-        official = dataset.divide_officially(data, good, run.recipe.split, run.recipe.seed)
-        _divided(run.part("official"), official)
-    if not good:
-        say("no class is good: the model will tell kinds of defects apart and pass nothing (--good NAME names one)")
-    ordered = (*(good or [dataset.NO_DEFECT]), *(each for each in data.labels if each not in good))
-    contradictory = sorted({p.group for p in data.pictures} & _torn(data))
-    for group in contradictory:
-        say(f"  a person should look: part {group} carries more than one label")
-    facts: dict[str, Any] = {"contradictory": contradictory, "leakage": _leaks(data)}
-    facts |= {"labels": ordered, "good": good or [dataset.NO_DEFECT], "grouped_by": data.grouped_by}
-    facts |= {"listed_apart": apart, "unreadable": data.unreadable, "unregistered": lost}
-    write_json(run.out / "data.json", {**facts, "fingerprint": data.fingerprint()})
-
-
-def _registered(run: Run, data: dataset.Dataset, good: Sequence[str]) -> tuple[Run, dataset.Dataset, list[str]]:
-    """The run with its registration decided, and the data without pictures in which the part is not found."""
-    order = np.random.default_rng(run.recipe.seed).permutation(len(data.pictures))[: register.ASKED]
-    asked = [data.pictures[i] for i in order]
-    settled, why = register.settled(run.recipe, dataset.pixels(data, asked, 1), [each.label in good for each in asked])
-    run = run.settle(settled)
-    known = register.registration_of(run.recipe)
-    say(f"registration: {run.recipe.input.registration} ({why})")
-    write_json(run.out / "registration.json", {"kind": run.recipe.input.registration, "why": why})
-    if known is None:
-        return run, data, []
-    lost = [p.file for p in data.pictures if not register.registered(dataset.readable(data.root, p.file, 1), known)]
-    for file in lost:
-        say(f"  left out, the part is not to be found: {file} (on the device such a view counts for nothing)")
-    found = tuple(each for each in data.pictures if each.file not in set(lost))
-    return run, dataclasses.replace(data, pictures=found), lost
-
-
-def _listed(recipe: Recipe, data: dataset.Dataset) -> tuple[dataset.Dataset, list[list[str]]]:
-    """Listed groups that show the same part are named, and joined if the recipe says so."""
-    few = grouping.few_of_each(data)
-    apart = grouping.kept_apart(few, _prints(recipe, data, few))
-    if apart:
-        torn = sum(len(each) for each in apart)
-        say(f"  {torn} listed groups show only {len(apart)} parts between them, by near-copies: e.g. {apart[0]}")
-        say(
-            "  they are joined"
-            if recipe.split.join_copies
-            else "  they are kept as listed (split.join_copies: true joins)"
-        )
-    return (grouping.joined(data, apart) if apart and recipe.split.join_copies else data), apart
-
-
-def _prints(recipe: Recipe, data: dataset.Dataset, asked: Sequence[dataset.Picture]) -> leakage.Prints:
-    """What near-copies are known by: of registered parts by what differs from how all of them look."""
-    spec = dataclasses.replace(register.input_spec(recipe), channels=1)
-    pictures = (dataset.readable(data.root, each.file, 1) for each in asked)
-    match spec.registration:
-        case Ring():
-            return leakage.Prints.of_strips(laid(each, spec) for each in pictures)
-        case Template():
-            return leakage.Prints.of(even(laid(each, spec), spec) for each in pictures)
-        case _:
-            return leakage.Prints.of(pictures)
 
 
 def measure_all(run: Run) -> None:
@@ -132,7 +46,9 @@ def measure_all(run: Run) -> None:
         study.division(run.recipe, part, contents, labels, good, metrics)
         lines = trials.lines(metrics["trials"]) if part.kind == "grouped" and "trials" in metrics else ()
         _say_measured(part, metrics[CHOSEN][part.kind], metrics["baselines"][part.kind], lines)
-    metrics["leakage"] = read_json(run.out / "data.json")["leakage"]
+    facts = read_json(run.out / "data.json")
+    metrics["leakage"] = facts["leakage"]
+    metrics["data"] = {key: facts.get(key) for key in ("registration", "grouped_by", "listed_apart", "unregistered")}
     folded = protocol.kept(run.recipe, run.part("grouped").pictures(), run.out / "protocol")
     metrics |= {"protocol": folded} if folded else {}
     write_json(run.out / "metrics.json", metrics)
@@ -184,7 +100,7 @@ def explain(run: Run) -> None:
     found = {"drawn_flaws_pointed_at": pointing, "masked_flaws_pointed_at": real, "cases": listed}
     write_json(part.folder / "explained.json", found)
     for what, points in (("drawn", pointing), ("masked", real)):
-        for method, got in points.items():
+        for method, got in points.items() if any(each["of"] for each in points.values()) else ():
             say(f"  {method} points at {got['count']} of {got['of']} {what} flaws, {got['ms']} ms a picture")
 
 
@@ -238,31 +154,6 @@ def sign(run: Run, key: Path) -> None:
     if not folders:
         raise Refused(f"{run.out}: holds no bundle yet; pack one: linegate-train pack --out {run.out}")
     say(f"bundle: {folders[-1].parent} {pack.vouch(pack.opened(folders[-1].parent), key)}")
-
-
-def _divided(part: Part, data: dataset.Dataset) -> None:
-    part.folder.mkdir(parents=True, exist_ok=True)
-    dataset.save(data, part.split)
-    counts = {split: (len({p.part for p in data.of(split)}), len(data.of(split))) for split in SPLITS}
-    said = ", ".join(f"{split} {parts} parts in {pictures} pictures" for split, (parts, pictures) in counts.items())
-    say(f"split {part.kind}: {said}")
-
-
-def _torn(data: dataset.Dataset) -> set[str]:
-    """Groups with pictures under several labels."""
-    labels: dict[str, set[str]] = {}
-    for each in data.pictures:
-        labels.setdefault(each.group, set()).add(each.label)
-    return {group for group, names in labels.items() if len(names) > 1}
-
-
-def _leaks(data: dataset.Dataset) -> dict[str, Any]:
-    """What the data's own division gives away; a division by part gives nothing away, which is said too."""
-    leaks: dict[str, Any] = {"groups_from": data.grouped_by, "grouped": {"with_a_copy_in_train": 0, "rate": 0.0}}
-    if dataset.has_official(data):
-        tested = [each.official == "test" for each in data.pictures]
-        leaks["official"] = leakage.leak([each.group for each in data.pictures], tested)
-    return leaks
 
 
 def _content(part: Part, variant: str) -> bytes:

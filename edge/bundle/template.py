@@ -88,7 +88,7 @@ def fit(gray: Image, template: Template) -> tuple[Warp, float]:
     if other is not None:
         again = _settled(fine, known, other, projective=template.projective)
         warp, agreement = max((warp, agreement), again, key=lambda each: each[1])
-    if not _plausible(warp):
+    if not _plausible(warp, known.fine.shape):
         raise Unregistered("the part is not of the shape that this model was trained on")
     return np.asarray(_scaling(1 / shrunk) @ warp @ _scaling(known.shrunk), dtype=np.float32), agreement
 
@@ -243,14 +243,19 @@ def _turned(small: Image, fine: Floats, known: _Known) -> Warp:
 
 
 def _settled(fine: Floats, known: _Known, begun: Warp, *, projective: bool) -> tuple[Warp, float]:
-    """A pose refined until brightness agrees best; raises `Unregistered`."""
-    motion, start = (cv2.MOTION_HOMOGRAPHY, begun) if projective else (cv2.MOTION_AFFINE, begun[:2])
+    """A pose refined until fine structure agrees best; raises `Unregistered`."""
     ends = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, STEPS, ENOUGH)
+    start = np.ascontiguousarray(begun[:2])
     try:
-        agreement, found = cv2.findTransformECC(known.fine, fine, np.ascontiguousarray(start), motion, ends)
+        agreement, found = cv2.findTransformECC(known.fine, fine, start, cv2.MOTION_AFFINE, ends)
+        warp = np.vstack([np.asarray(found, dtype=np.float32), np.array([[0, 0, 1]], dtype=np.float32)])
+        if projective:
+            # From the affine fit on: begun with all at once, it strays.
+            agreement, found = cv2.findTransformECC(known.fine, fine, warp, cv2.MOTION_HOMOGRAPHY, ends)
+            warp = np.asarray(found, dtype=np.float32)
     except cv2.error:
         raise Unregistered("the part does not settle on the reference") from None
-    return np.asarray(found if projective else np.vstack([found, [0, 0, 1]]), dtype=np.float32), float(agreement)
+    return warp, float(agreement)
 
 
 def _otherwise(fine: Floats, known: _Known, warp: Warp) -> Warp | None:
@@ -314,11 +319,14 @@ def _window(height: int, width: int) -> Floats:
     return np.asarray(cv2.createHanningWindow((width, height), cv2.CV_32F), dtype=np.float32)
 
 
-def _plausible(warp: Warp) -> bool:
-    """Whether a fit leaves the part about its size and shape."""
-    if not np.isfinite(warp).all() or np.abs(warp[2, :2]).max() > 0.4 / SIDE_PX:
+def _plausible(warp: Warp, size: tuple[int, ...]) -> bool:
+    """Whether a fit leaves the part about its size and shape, looked at in the middle of the reference's `size`."""
+    if not np.isfinite(warp).all():
         return False
-    large, little = np.linalg.svd(warp[:2, :2], compute_uv=False)
-    return bool(
-        np.linalg.det(warp[:2, :2]) > 0 and large < STRETCH**3 and little > STRETCH**-3 and large < STRETCH * little
-    )
+    x, y, w = (float(each) for each in warp @ np.array([size[1] / 2, size[0] / 2, 1.0], dtype=np.float32))
+    if not 0.5 < w < 2:
+        return False
+    local = (warp[:2, :2] - np.outer([x / w, y / w], warp[2, :2])) / w
+    large, little = np.linalg.svd(local, compute_uv=False)
+    kept = little > STRETCH**-3 and large < STRETCH**3 and large < STRETCH * little
+    return bool(kept and np.linalg.det(local) > 0)

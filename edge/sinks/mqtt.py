@@ -129,7 +129,8 @@ class MqttPublisher:
             except Lost as lost:
                 failures = 0 if self._steady else failures
                 self._outbox.interrupted()
-                self._tell_down(str(lost))
+                if not stopping.is_set():
+                    self._tell_down(str(lost))
             stopping.wait(BACK_OFF_S[min(failures, len(BACK_OFF_S) - 1)])
             failures += 1
         self._on_up(False)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.domain import Image
+from edge.tracking.figure import between
 from edge.tracking.motion import profiles
 from edge.tracking.sight import planes_of
 
@@ -35,6 +36,8 @@ ALIKE = 14
 """Levels nearer than this are the same."""
 CARRIED = 0.5
 """In rows whose changes the belt's motion explains that well, what does not recur is parts; elsewhere it is scenery."""
+SPREAD_OF_MEAN = 1.25
+"""The standard deviation over the mean deviation, for a normal spread."""
 SPREAD_OF_QUANTILE = 2.6
 """The standard deviation over the 30 % quantile of the deviation, for a normal spread."""
 
@@ -55,12 +58,18 @@ class EmptyBelt:
         self._spread: list[Float] = []
         aligned = _aligned(stack)
         moving = carried[:, None] > CARRIED
+        covered = _covered(np.ascontiguousarray(aligned[..., 0]), moving)
+        self._crowded = covered is not None
         for channel in channels:
             levels = np.ascontiguousarray(aligned[..., channel])
-            empty, sure = _most_frequent(levels)
-            empty, crowded = _bridged(empty, sure, moving)
+            if covered is None:
+                empty, sure = _most_frequent(levels)
+                empty, crowded = _bridged(empty, sure, moving)
+                spread = _spread(levels, empty, crowded)
+            else:
+                empty, spread = _seen_between(levels, covered, moving)
             self._empty.append(empty)
-            self._spread.append(_spread(levels, empty, crowded, QUIET[channel]))
+            self._spread.append(_pooled(spread, QUIET[channel]))
         self._seen: dict[int, Image] = {}
         self._free: NDArray[np.uint8] = np.ones(stack.shape[1:3], dtype=np.uint8)
         self._turn = 0
@@ -77,6 +86,8 @@ class EmptyBelt:
         `before` is the evidence gathered so far, half as fine: where it is high, the exposure is not read.
         """
         free = cv2.resize(before, self._sample_size, interpolation=cv2.INTER_NEAREST) < DOUBTFUL
+        if self._crowded and not before.any():
+            free[:] = False  # it is not known yet where belt is to be seen, and most is none
         total: Image | None = None
         for channel, plane in enumerate(planes_of(look)):
             exposed = self._exposed(plane, channel, free)
@@ -185,14 +196,42 @@ def _bridged(empty: Float, sure: NDArray[np.bool_], moving: NDArray[np.bool_]) -
     return np.asarray(np.where(crowded, first + (last - first) * share, empty), dtype=np.float32), crowded
 
 
-def _spread(levels: NDArray[np.uint8], empty: Float, crowded: NDArray[np.bool_], least: float) -> Float:
+def _spread(levels: NDArray[np.uint8], empty: Float, crowded: NDArray[np.bool_]) -> Float:
     away = np.abs(levels.astype(np.float32) - empty)
     spread = np.quantile(away, 0.3, axis=0).astype(np.float32) * SPREAD_OF_QUANTILE
     if crowded.any() and not crowded.all():
         spread = np.where(crowded, np.minimum(spread, np.median(spread[~crowded])), spread)
+    return np.asarray(spread, dtype=np.float32)
+
+
+def _pooled(spread: Float, least: float) -> Float:
+    """No pixel alone knows its spread well: those around it, and in its row, have a say."""
     row = np.median(spread, axis=1, keepdims=True)
     pooled = np.maximum(cv2.blur(spread, (9, 5)), 0.7 * row)
     return np.asarray(np.maximum(pooled, least), dtype=np.float32)
+
+
+def _covered(luma: NDArray[np.uint8], moving: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+    """`(looks, across, along)`: where parts that touch all round hide the belt; `None` where they do not."""
+    found = between(luma, moving)
+    if found is None:
+        return None
+    empty, sure = found
+    return np.asarray(~sure | (np.abs(luma - empty) > ALIKE), dtype=np.bool_)
+
+
+def _seen_between(
+    levels: NDArray[np.uint8], covered: NDArray[np.bool_], moving: NDArray[np.bool_]
+) -> tuple[Float, Float]:
+    """`(empty, spread)` of one channel from what was seen of the belt, elsewhere from what lies beside."""
+    shown = ~covered
+    count = shown.sum(axis=0, dtype=np.float32)
+    empty = np.asarray((levels * shown).sum(axis=0, dtype=np.float32) / np.maximum(count, 1), dtype=np.float32)
+    away = (np.abs(levels - empty) * shown).sum(axis=0, dtype=np.float32) / np.maximum(count, 1)
+    usual = np.float32(np.median(empty[count > 0]))
+    empty, _ = _bridged(np.where(count > 0, empty, usual).astype(np.float32), count > 0, moving)
+    spread = np.where(count > 1, away * SPREAD_OF_MEAN, np.median(away[count > 1]) * SPREAD_OF_MEAN)
+    return empty, np.asarray(spread, dtype=np.float32)
 
 
 def _most_frequent(stack: NDArray[np.uint8]) -> tuple[Float, NDArray[np.bool_]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
+from statistics import median
 from typing import Any
 
 import cv2
@@ -26,6 +27,13 @@ ALIKE = 1.6
 """Pieces of a row differ by less than this factor in area."""
 ROW = 0.7
 """So much of a row is pieces that are alike; what is left over is coming in, or broken off."""
+FIELD, FEWEST, GAPS = 0.2, 4, 0.03
+"""A field of parts that touch all round takes up at least this share of the picture, holds so many, and leaves gaps of
+this share between them."""
+HIGHEST, LOWEST, LEVELS = 0.97, 0.25, 16
+"""Necks in a field are looked for at so many depths, of the deepest."""
+HOLLOW, SPECK = 0.65, 6
+"""A gap fills less than this share of its hull, and has more pixels than a speck."""
 LUMP = 1.35
 """Only what is larger than the usual part by this factor may be several parts."""
 SURELY_SEVERAL = 1.6
@@ -55,6 +63,8 @@ class Blob:
     thickness: float
     """Diameter of the largest circle inside it."""
     shape: Mask
+    beside: bool = False
+    """Whether the patch it was cut from reaches a side of the belt, as an arm does."""
     several: bool = False
     """Whether it may be several parts; nobody knows while the usual size is unknown."""
 
@@ -117,7 +127,8 @@ def split(group: Group, evidence: Evidence, usual: Usual) -> list[Blob]:
     window = evidence[top:bottom, left:right]
     here = cv2.bitwise_and(window, window, mask=filled(group))
     hole = usual.area if usual.settled else HOLE * evidence.size
-    if top == 0 or bottom == evidence.shape[0]:
+    beside = top == 0 or bottom == evidence.shape[0]
+    if beside:
         # An arm reaches in from a side; it must not be cut into parts because it is as large as some.
         usual = replace(usual, uniform=False, pattern=None)
     found: list[Blob] = []
@@ -126,13 +137,61 @@ def split(group: Group, evidence: Evidence, usual: Usual) -> list[Blob]:
         if level < MUCH:
             break
         strong = _white(here > max(LITTLE, OWN * level))
+        field = field_of(strong, left, top, usual, evidence.size)
+        if field:
+            return field
         solid = _solid(strong, hole, usual.thickness)
         for shape, x, y in _pieces(solid):
             found.extend(each for each in _cut(shape, left + x, top + y, usual) if _is_part(each, usual))
         taken = cv2.dilate(cv2.max(strong, solid), WIDE)
         here = cv2.bitwise_and(here, here, mask=cv2.bitwise_not(taken))
     largest = max((each.area for each in found), default=0)
-    return [each for each in found if each.area >= CRUMB * largest]
+    return [replace(each, beside=beside) for each in found if each.area >= CRUMB * largest]
+
+
+def field_of(strong: Mask, left: int, top: int, usual: Usual, picture: int) -> list[Blob]:
+    """The parts of a field of them that touch all round, as eggs do; empty when it is none."""
+    if strong.size < FIELD * picture:
+        return []
+    filled, gaps = _without_holes(strong)
+    if gaps < GAPS * cv2.countNonZero(filled):
+        return []
+    # The smallest gaps look like holes, and holes like gaps: whichever makes equal parts is right.
+    return _equals(strong, left, top, usual) or _equals(filled, left, top, usual)
+
+
+def _equals(shape: Mask, left: int, top: int, usual: Usual) -> list[Blob]:
+    """The parts of a field, if nearly all of it falls into equal ones."""
+    padded = np.asarray(cv2.copyMakeBorder(shape, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0), dtype=np.uint8)
+    depth = np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, 3), dtype=np.float32)
+    pieces = _grown(padded, depth, *_summits(depth), left, top)
+    alike = _row_of_equals(pieces)
+    area = median(each.area for each in alike) if alike else 0
+    if len(alike) < FEWEST or (usual.settled and not usual.area < LUMP * area < LUMP * LUMP * usual.area):
+        return []
+    return [each for each in pieces if each.area >= CRUMB * area]
+
+
+def _without_holes(strong: Mask) -> tuple[Mask, int]:
+    """The mask with its holes filled, but for those with hollow sides, which are gaps between parts that touch; and
+    how many pixels those have."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.bitwise_not(strong), connectivity=4)
+    filled, gaps = strong.copy(), 0
+    for each in range(1, count):
+        left, top, width, height, area = (int(number) for number in stats[each])
+        window = np.s_[top : top + height, left : left + width]
+        hole = _white(labels[window] == each)
+        if area > SPECK and area < HOLLOW * _hull(hole):
+            gaps += area
+        elif left > 0 and top > 0 and left + width < strong.shape[1] and top + height < strong.shape[0]:
+            filled[window] |= hole
+    return filled, gaps
+
+
+def _hull(shape: Mask) -> int:
+    """Pixels of the smallest shape without hollow sides around this one."""
+    corners = cv2.convexHull(np.vstack(cv2.findContours(shape, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]))
+    return int(cv2.countNonZero(cv2.fillConvexPoly(np.zeros_like(shape), corners, 255)))
 
 
 def _solid(strong: Mask, hole: float, thickness: float) -> Mask:
@@ -184,6 +243,8 @@ def _cut(shape: Mask, left: int, top: int, usual: Usual) -> list[Blob]:
         pieces = _at_necks(padded, depth, NECK, left, top)
         if _are_parts(pieces, usual, 0.4 * usual.area):
             return [part for each in pieces for part in _cut(each.shape, each.left, each.top, usual)]
+        if whole[0].area > FEWEST * usual.area and (equals := _equals(shape, left, top, usual)):
+            return equals
         if usual.uniform and whole[0].area > SURELY_SEVERAL * usual.area:
             return _at_valleys(shape, left, top, round(whole[0].area / usual.area))
         return whole
@@ -234,7 +295,11 @@ def _measured(piece: Mask, left: int, top: int) -> Blob:
 
 
 def _at_necks(padded: Mask, depth: Evidence, neck: float, left: int, top: int) -> list[Blob]:
-    cores, count = _cores(depth, neck)
+    return _grown(padded, depth, *_cores(depth, neck), left, top)
+
+
+def _grown(padded: Mask, depth: Evidence, cores: NDArray[np.int32], count: int, left: int, top: int) -> list[Blob]:
+    """The pieces of a shape around these cores, numbered from 1."""
     if count < 2:
         return []
     markers = cores.copy()
@@ -260,13 +325,38 @@ def _cores(depth: Evidence, neck: float) -> tuple[NDArray[np.int32], int]:
     for share in (0.95, 0.8, 0.65, 0.5):
         level = share * neck * deepest
         count, labels = cv2.connectedComponents((depth > level).astype(np.uint8))
-        peaks = [float(depth[labels == each].max()) for each in range(1, count)]
-        sure = [each for each, peak in enumerate(peaks, start=1) if level <= neck * peak]
+        peaks = np.zeros(count, dtype=np.float32)
+        np.maximum.at(peaks, labels.ravel().astype(np.intp), depth.ravel())
+        sure = [each for each in range(1, count) if level <= neck * peaks[each]]
         if len(sure) > best[1]:
             renamed = np.zeros(count, dtype=np.int32)
             renamed[sure] = np.arange(1, len(sure) + 1)
             best = renamed[labels], len(sure)
     return best
+
+
+def _summits(depth: Evidence) -> tuple[NDArray[np.int32], int]:
+    """As `_cores`, for many parts of which each has necks of its own: `(one pixel of each, labelled; how many)`."""
+    found: list[tuple[float, int, int]] = []
+    deepest = float(depth.max())
+    for level in np.linspace(HIGHEST * deepest, LOWEST * deepest, LEVELS).tolist():
+        count, labels = cv2.connectedComponents((depth > level).view(np.uint8))
+        by_piece: dict[int, list[tuple[float, int, int]]] = {}
+        for each in found:
+            by_piece.setdefault(int(labels[each[1], each[2]]), []).append(each)
+        for piece in range(1, count):
+            if piece not in by_piece:
+                _, peak, _, (column, row) = cv2.minMaxLoc(depth, (labels == piece).view(np.uint8))
+                by_piece[piece] = [(peak, row, column)]
+        # Where two meet, the lower one stands for itself only if there is a neck between.
+        found = []
+        for here in by_piece.values():
+            highest = max(here)
+            found.extend(each for each in here if each is highest or level <= NECK * each[0])
+    markers = np.zeros(depth.shape, dtype=np.int32)
+    for number, (_, row, column) in enumerate(found, start=1):
+        markers[row, column] = number
+    return markers, len(found)
 
 
 def _is_part(blob: Blob, usual: Usual) -> bool:

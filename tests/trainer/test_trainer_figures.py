@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
 from edge.bundle import InputSpec, prepare
-from trainer import augment, claims, limits, measure
+from trainer import augment, claims, drawn, limits, measure
 from trainer.dataset import Picture
 from trainer.quantize import representative_of, stretched
 from trainer.recipe import Augment, Costs
@@ -149,3 +150,25 @@ def test_parts_with_near_copies_in_another_fold_are_also_left_out() -> None:
     assert got["without_twins"]["wrong_parts"] == [["d", "bad", -1.0]]
     assert protocol.lines(got)[-1].startswith("  Without the parts of which another fold holds near-copies")
     assert "without_twins" not in protocol.summary([{**row, "pictures": pictures}], ("ok",))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_flaws_are_drawn_on_the_part_and_can_be_seen(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    crop = np.full((96, 96), 40, np.uint8)
+    cv2.circle(crop, (48, 48), 22, 170, -1)
+    part = drawn.standing_out(crop)
+    assert part is not None
+    assert part[48, 48]
+    assert not part[5, 5]
+    on_part = 0
+    for _ in range(30):
+        spoilt, where = drawn.flawed(crop, random)
+        core = where > 0.5
+        on_part += core.any() and part[core].mean() >= 0.5 and np.abs(spoilt.astype(int) - crop)[core].max() >= 18
+    assert on_part >= 26
+
+
+def test_a_surface_has_no_outline_to_keep_to() -> None:
+    surface = np.random.default_rng(1).normal(128, 12, (64, 64)).astype(np.uint8)
+    assert drawn.standing_out(surface) is None

@@ -149,3 +149,21 @@ def test_a_list_that_keeps_copies_apart_is_found_out(tmp_path: Path) -> None:
     assert apart == [["0", "10"], ["1", "11"]]
     joined = grouping.joined(Dataset(root=tmp_path, pictures=tuple(few), grouped_by="groups.csv"), apart)
     assert len({each.group for each in joined.pictures}) == 6
+
+
+@pytest.mark.parametrize("place", ["", "IMAGES"])
+def test_without_folders_names_say_the_class(tmp_path: Path, place: str) -> None:
+    for kind in ("Cr", "rolled-in_scale", "In"):
+        for number in range(3):
+            layouts.write(tmp_path / place / f"{kind}_{number}.bmp", layouts.steel(number, "crazing", 40))
+    assert dataset.scan(tmp_path).labels == ("Cr", "In", "rolled-in_scale")
+
+
+@pytest.mark.parametrize(
+    "names", [("1", "2", "3", "4"), ("Cr_1", "Cr_2", "Cr_3", "In_1"), ("Cr_1", "Cr_2", "Cr_3", "x")]
+)
+def test_names_that_do_not_divide_are_no_classes(tmp_path: Path, names: tuple[str, ...]) -> None:
+    for name in names:
+        layouts.write(tmp_path / f"{name}.png", draw(1, "ok"))
+    with pytest.raises(Refused, match="one folder per class"):
+        dataset.scan(tmp_path)

@@ -13,7 +13,7 @@ from drawn import TINY_TEMPLATE, fill_brackets
 
 from edge.__main__ import main as device
 from edge.bundle import Bundle, InputSpec, Template, Unregistered, laid, prepare, readable_image
-from trainer import counterfactual, laying, recipe, register
+from trainer import counterfactual, dataset, laying, recipe, register
 from trainer.__main__ import main
 from trainer.errors import Refused
 from trainer.layout import Layout
@@ -48,9 +48,20 @@ def layout() -> Layout:
 
 
 def test_the_inspection_chooses_the_template_and_says_why(judged: Path) -> None:
-    got = json.loads((judged / "registration.json").read_text())
+    got = json.loads((judged / "data.json").read_text())["registration"]
     assert got["kind"] == "template"
     assert "of the good parts lie on a reference that explains" in got["why"]
+    assert "of the good parts lie on a reference" in (judged / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_reference_is_made_of_training_parts_alone(judged: Path) -> None:
+    settled = recipe.load(judged / "settled.yaml")
+    data = dataset.restore(judged / "split.csv", judged.parent / "data")
+    known = data.of("train")
+    pictures, fine = dataset.pixels(data, known, 1), [each.label == "ok" for each in known]
+    assert register.remade(settled, pictures, fine).input.template == settled.input.template
+    more = dataset.pixels(data, data.pictures, 1), [each.label == "ok" for each in data.pictures]
+    assert register.remade(settled, *more).input.template != settled.input.template
 
 
 def test_the_flaws_are_learned(judged: Path) -> None:
@@ -111,6 +122,21 @@ def test_whether_parts_turn_is_measured(outline: object, turned: bool, turns: bo
     assert (found.template.turns, found.template.projective) == (turns, False)
 
 
+def leaning(seed: int) -> np.ndarray:
+    """A good bracket seen at an angle that is never the same."""
+    random = np.random.default_rng(seed)
+    crop = outlines.bracket(seed, "good", 128, turned=False)[0]
+    corners = np.array([[0, 0], [127, 0], [127, 127], [0, 127]], np.float32)
+    seen = cv2.getPerspectiveTransform(corners, corners + random.uniform(-9, 9, (4, 2)).astype(np.float32))
+    return cv2.warpPerspective(crop, seen, (128, 128), borderMode=cv2.BORDER_REPLICATE)
+
+
+def test_whether_perspective_matters_is_measured() -> None:
+    found, said = laying.choose([leaning(seed) for seed in range(24)], (96, 96), 1)
+    assert found is not None, said
+    assert found.template.projective
+
+
 def test_parts_that_differ_have_no_reference() -> None:
     random = np.random.default_rng(1)
     surfaces = [outlines.finished(outlines.grain(random, (96, 96), 3, 20) + 120) for _ in range(12)]
@@ -163,7 +189,7 @@ def test_a_part_that_strays_stays_the_same_part(layout: Layout) -> None:
 def test_what_is_not_found_is_left_out_and_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fill_brackets(tmp_path / "data", 12)
     cv2.imwrite(str(tmp_path / "data" / "pit" / "belt.png"), np.full((128, 128), 50, np.uint8))
-    (tmp_path / "r.yaml").write_text(TINY_TEMPLATE.replace("epochs: 14, steps: 12", "epochs: 1, steps: 1"))
+    (tmp_path / "r.yaml").write_text(TINY_TEMPLATE.replace("epochs: 24, steps: 12", "epochs: 1, steps: 1"))
     asked = [str(tmp_path / "r.yaml"), "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")]
     assert main(["train", *asked]) == 0
     assert "left out, the part is not to be found: pit/belt.png" in capsys.readouterr().err
