@@ -194,7 +194,13 @@ class Daemon:
         tracker = self.machine.followed(TimedTracker(open_tracker(self._config.tracking), self.metrics.stage("track")))
         return self.models.line(
             lambda classifier, judge: Line(
-                tracker, classifier, judge, self._seen, budget=self.haste, witness=self.machine.witness
+                tracker,
+                classifier,
+                judge,
+                self._seen,
+                budget=self.haste,
+                witness=self.machine.witness,
+                lapsed=self.telling.unfollowed,
             )
         )
 

@@ -12,7 +12,7 @@ from edge.classify import TfliteClassifier, check_golden
 from edge.classify.edgetpu import EdgeTpu
 from edge.config import Config, Model, PicameraSource, Source
 from edge.delivery import Decided
-from edge.domain import ModelId, Part, Verdict
+from edge.domain import Lapse, ModelId, Part, Verdict
 from edge.judge import Judge
 from edge.line import Line
 from edge.message import Record, Speaker, Times, encode, live_part_id, replay_part_id
@@ -53,9 +53,16 @@ def build_classifier(config: Model, bundle: Bundle, device: EdgeTpu | None = Non
     return classifier
 
 
-def build_line(config: Config, bundle: Bundle, seen: Callable[[Part], None] | None = None) -> Line:
+def build_line(
+    config: Config,
+    bundle: Bundle,
+    seen: Callable[[Part], None] | None = None,
+    lapsed: Callable[[Lapse], None] | None = None,
+) -> Line:
     """The line as a replay runs it, with nothing around it; raises `BundleError`."""
-    return Line(open_tracker(config.tracking), build_classifier(config.model, bundle), build_judge(bundle), seen)
+    return Line(
+        open_tracker(config.tracking), build_classifier(config.model, bundle), build_judge(bundle), seen, lapsed=lapsed
+    )
 
 
 def build_speaker(config: Config, source: Source) -> Speaker:

@@ -86,6 +86,17 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lapse:
+    """A stretch of time in which parts may have passed the gate without being followed."""
+
+    from_s: float
+    to_s: float
+    """On the clock of the frames, when that stretch of belt passed the gate."""
+    reason: str
+    """Why, in words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
     """What the model said: raw int8 outputs, one row per usable view, one column per label."""
 
@@ -179,6 +190,10 @@ class Tracker(Protocol):
 
         What is still before the gate has not passed, and is not given.
         """
+
+    @property
+    def lapses(self) -> tuple[Lapse, ...]:
+        """What the latest `update` or `finish` found that nobody can answer for."""
 
     @property
     def entered(self) -> int:

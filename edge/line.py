@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Protocol
 
-from edge.domain import Classifier, Frame, ModelFailed, Part, Tracker, Verdict
+from edge.domain import Classifier, Frame, Lapse, ModelFailed, Part, Tracker, Verdict
 from edge.judge import Judge
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,8 @@ class Witness(Protocol):
 
 class Line:
     """One station. `seen` is told of every settled part before any of its frame is judged; a collector of pictures
-    sits there. Without a budget every view is judged, without a witness every part is the tracker's."""
+    sits there. Without a budget every view is judged, without a witness every part is the tracker's. `lapsed` is told
+    when parts may have passed unfollowed."""
 
     def __init__(
         self,
@@ -51,12 +52,14 @@ class Line:
         *,
         budget: Budget | None = None,
         witness: Witness | None = None,
+        lapsed: Callable[[Lapse], None] | None = None,
     ) -> None:
         self.tracker = tracker
         self._model = classifier, judge
         self.seen = seen
         self.budget = budget
         self.witness = witness
+        self._lapsed = lapsed
         self._settled = self._unseen = self._waiting = 0
         self._latest_s = 0.0
 
@@ -84,6 +87,7 @@ class Line:
     def finish(self) -> Iterator[Verdict]:
         """As `inspect`, when no frame comes any more."""
         parts = self.tracker.finish()
+        self._tell_lapses()
         if self.witness is not None:
             for part in parts:
                 self.witness.settled(part)
@@ -100,6 +104,7 @@ class Line:
 
     def _settled_by(self, frame: Frame) -> list[Part]:
         parts = self.tracker.update(frame)
+        self._tell_lapses()
         if self.witness is None:
             return parts
         for part in parts:
@@ -107,6 +112,11 @@ class Line:
         unseen = self.witness.unseen(frame.at_s)
         self._unseen += len(unseen)
         return parts + unseen
+
+    def _tell_lapses(self) -> None:
+        if self._lapsed is not None:
+            for lapse in self.tracker.lapses:
+                self._lapsed(lapse)
 
     def _numbered(self, part: Part) -> Part:
         self._settled += 1

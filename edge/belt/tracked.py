@@ -6,7 +6,7 @@ import threading
 
 from edge.belt.history import GONE_PX, History
 from edge.belt.place import Place
-from edge.domain import Box, Frame, Part, Tracker
+from edge.domain import Box, Frame, Lapse, Part, Tracker
 
 NOISE_PX = 1.0
 """The tracker is not better than this."""
@@ -117,6 +117,11 @@ class FollowedTracker:
     def finish(self) -> list[Part]:
         """As the tracker inside."""
         return self._tracker.finish()
+
+    @property
+    def lapses(self) -> tuple[Lapse, ...]:
+        """As the tracker inside."""
+        return self._tracker.lapses
 
     @property
     def entered(self) -> int:

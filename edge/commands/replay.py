@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edge.domain import Frame, Part, Verdict
+    from edge.domain import Frame, Lapse, Part, Verdict
 
 
 def add(subparsers: Any) -> None:
@@ -39,7 +39,8 @@ def run(args: argparse.Namespace) -> int:
     known = truth.read(args.truth, args.source.name) if args.truth else None
     source = open_source(ClipSource(path=str(args.source), paced=False, fps=config.source.clip.fps))
     bundle = open_bundle(config.model, base, args.model)
-    line = build_line(config, bundle, seen=_keeper(args.crops) if args.crops else None)
+    lapses: list[Lapse] = []
+    line = build_line(config, bundle, seen=_keeper(args.crops) if args.crops else None, lapsed=lapses.append)
     encode = replay_encoder(config)
     args.out.mkdir(parents=True, exist_ok=True)
     counter = _Progress()
@@ -53,6 +54,8 @@ def run(args: argparse.Namespace) -> int:
             verdicts.append(verdict)
             file.write(encode(verdict, len(verdicts), counter.last_s).payload + b"\n")
     summary = _summary(counter.frames, line.tracker.entered, verdicts)
+    if lapses:
+        summary["unfollowed"] = [{"from_s": each.from_s, "to_s": each.to_s, "why": each.reason} for each in lapses]
     if known is not None:
         summary |= truth.compare(verdicts, known, until_s=counter.last_s).summary()
     text = json.dumps(summary, indent=2)

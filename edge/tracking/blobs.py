@@ -63,6 +63,8 @@ class Blob:
     thickness: float
     """Diameter of the largest circle inside it."""
     shape: Mask
+    beside: bool = False
+    """Whether the patch it was cut from reaches a side of the belt, as an arm does."""
     several: bool = False
     """Whether it may be several parts; nobody knows while the usual size is unknown."""
 
@@ -125,7 +127,8 @@ def split(group: Group, evidence: Evidence, usual: Usual) -> list[Blob]:
     window = evidence[top:bottom, left:right]
     here = cv2.bitwise_and(window, window, mask=filled(group))
     hole = usual.area if usual.settled else HOLE * evidence.size
-    if top == 0 or bottom == evidence.shape[0]:
+    beside = top == 0 or bottom == evidence.shape[0]
+    if beside:
         # An arm reaches in from a side; it must not be cut into parts because it is as large as some.
         usual = replace(usual, uniform=False, pattern=None)
     found: list[Blob] = []
@@ -143,7 +146,7 @@ def split(group: Group, evidence: Evidence, usual: Usual) -> list[Blob]:
         taken = cv2.dilate(cv2.max(strong, solid), WIDE)
         here = cv2.bitwise_and(here, here, mask=cv2.bitwise_not(taken))
     largest = max((each.area for each in found), default=0)
-    return [each for each in found if each.area >= CRUMB * largest]
+    return [replace(each, beside=beside) for each in found if each.area >= CRUMB * largest]
 
 
 def field_of(strong: Mask, left: int, top: int, usual: Usual, picture: int) -> list[Blob]:

@@ -12,14 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.config import Tracking
-from edge.domain import Box, Image, Part, View
+from edge.domain import Box, Image, Lapse, Part, View
 from edge.tracking import motion
 from edge.tracking.background import EmptyBelt
 from edge.tracking.blobs import LITTLE, Blob, Usual
+from edge.tracking.coverage import Coverage
 from edge.tracking.hidden import Hidden
 from edge.tracking.pattern import Pattern, pattern_of
 from edge.tracking.sight import Sight
-from edge.tracking.sightings import FEWEST_LOOKS, Sighting, Sightings
+from edge.tracking.sightings import FEWEST_LOOKS, PROVEN, Sighting, Sightings
 from edge.tracking.unrolled import Unrolled
 from edge.tracking.views import Look, best_views, portrait_of, resembles
 
@@ -29,8 +30,9 @@ VIEW_LOOKS = 8
 PATH_LOOKS = 240
 STEP, WAIT = 2, 4
 """The unrolled belt is searched again after it moved by so many pixels, or after so many looks."""
-DOUBTED = 0.9
-"""So large a share of unexplained looks, over about a hundred, means that the belt was learned wrongly."""
+DOUBTED, SURE = 0.9, 0.1
+"""So large a share of unexplained looks, over about a hundred, means that the belt was learned wrongly; and with so
+small a one it was still known."""
 UNIFORM = 1.4
 """Parts are equal when their areas differ by less than this factor."""
 HUGE, LARGE, IN_A_ROW = 3.0, 1.7, 3
@@ -50,6 +52,18 @@ COVERED = "no picture near the gate shows the part: something lies over it"
 CUT = "the part reaches beyond the picture"
 SLIPPED = "the part was hidden when it passed the gate"
 UNSEEN = "no picture shows the whole part"
+
+
+COVER = "something lay over the belt"
+FRAMES = "too few frames were seen while this stretch of belt passed"
+UNMEASURED = "how far the belt went was not sure: something moved over it"
+UNSURE, LONGEST_S = 10, 10.0
+"""So many more looks that nothing explains than such as are explained are told, at the latest after so long."""
+ONE_STEP, TWO_STEPS = 0.5, 0.75
+"""A part can be missed when the belt moves from one look to the next, or over two, by more than this share of the way
+to the gate."""
+LEAST_COVER = 0.5
+"""What is smaller than this share of a part hides none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +95,15 @@ class Lane:
         self._searched_at = 0
         self._waited = 0
         self._settled = 0
+        self._coverage = Coverage(self._gate, along / COARSE)
+        self._steps = deque([0.0, 0.0], maxlen=2)
+        self.strict = False
+        """Only what came in with the belt is a part: this lane was taken from another, perhaps for an arm's sake."""
+        self._unsure_s, self._guesses = 0.0, 0
+        self.sure_s = 0.0
+        """When the belt's motion last explained most of what changed."""
+        self.lapses: list[Lapse] = []
+        """What the latest look, or the end, showed that nobody can answer for."""
         self._pattern: Pattern | None = None
         self._larger: deque[Blob] = deque(maxlen=IN_A_ROW)
         self._singles: deque[Blob] = deque(before.singles if before else (), maxlen=25)
@@ -148,18 +171,45 @@ class Lane:
             evidence[rows] = 0
         profile = motion.profiles(planes) - self._empty.profile
         passed_s = moment.at_s - self._path[-1][0] if self._path else 0.0
-        self._unrolled.move(self._pace.step(profile, passed_s) / COARSE)
+        self._move(self._pace.step(profile, passed_s) / COARSE)
         height, width = self._unrolled.claimed.shape
         self._unrolled.see(np.asarray(cv2.resize(evidence, (width, height), interpolation=cv2.INTER_AREA), np.uint8))
+        if self._pace.doubt < SURE or not self._path:
+            self.sure_s = moment.at_s
         self._path.append((moment.at_s, self._unrolled.position))
         if moment.image is not None:
             self._pictures.append((moment.at_s, self._unrolled.position, moment.image))
         self._empty.learn(self._busy, self._unrolled.position * COARSE)
-        return self._search() if self._is_due() else []
+        parts = self._search() if self._is_due() else []
+        self.lapses = self._coverage.passed(self._unrolled.position, self._when) + self._unsure(moment.at_s)
+        return parts
+
+    def _unsure(self, at_s: float) -> list[Lapse]:
+        """Told when it is over, or has lasted long: for a while nobody knew how far the belt went."""
+        if self._pace.guesses == 0:
+            began_s, peak, self._unsure_s, self._guesses = self._unsure_s, self._guesses, at_s, 0
+            return [Lapse(from_s=began_s, to_s=at_s, reason=UNMEASURED)] if peak >= UNSURE else []
+        self._guesses = max(self._guesses, self._pace.guesses)
+        if self._guesses < UNSURE or at_s - self._unsure_s < LONGEST_S:
+            return []
+        began_s, self._unsure_s = self._unsure_s, at_s
+        return [Lapse(from_s=began_s, to_s=at_s, reason=UNMEASURED)]
+
+    def _move(self, displacement: float) -> None:
+        """Go on; where too few looks were taken for it, what passed may never have been seen before the gate."""
+        before = self._unrolled.position
+        self._steps.append(displacement)
+        self._unrolled.move(displacement)
+        if displacement > ONE_STEP * self._gate or sum(self._steps) > TWO_STEPS * self._gate:
+            upstream = (1 - ONE_STEP) * self._gate
+            self._coverage.doubt(FRAMES, self._gate - upstream - self._unrolled.position, self._gate - before)
 
     def finish(self) -> list[Part]:
         """No look comes any more: what has crossed the gate and was not settled yet."""
         parts = self._search()
+        self.lapses = self._coverage.finish(self._unrolled.position, self._when)
+        if self._guesses >= UNSURE:
+            self.lapses.append(Lapse(from_s=self._unsure_s, to_s=self._path[-1][0], reason=UNMEASURED))
         late = [each for each in self._sightings.current if each.travels and self._is_past(each)]
         for each in late:
             self._sightings.drop(each)
@@ -174,6 +224,12 @@ class Lane:
 
     def _search(self) -> list[Part]:
         gone = self._sightings.look(self._usual())
+        for each in self._sightings.current:
+            if not each.travels and abs(self._unrolled.position - each.born_at) > 3 * PROVEN:
+                self._doubt(each)
+        for each in gone:
+            if self._is_coming(each) and not self._is_known(each):
+                self._doubt(each)
         parts = [self._part(each.blob, (), VANISHED) for each in gone if self._is_coming(each) and self._is_known(each)]
         for each in sorted(self._sightings.current, key=lambda each: -each.blob.center[0]):
             if each.stuck:
@@ -181,7 +237,8 @@ class Lane:
             elif self._has_crossed(each):
                 self._unrolled.claim(each.blob)
                 self._sightings.drop(each)
-                if not self._is_known(each) and not self._is_usual(each.blob):
+                if not self._is_known(each) and (self.strict or each.blob.beside or not self._is_usual(each.blob)):
+                    self._doubt(each)
                     continue
                 parts.append(self._handed_out(each))
             elif self._has_slipped_by(each):
@@ -194,10 +251,23 @@ class Lane:
                 each.portrayed = each.blob
         return parts
 
+    def _doubt(self, each: Sighting) -> None:
+        """What lies there is no part as far as is known, but large enough to hide one."""
+        usual, blob = self._usual(), each.blob
+        if blob.area < LEAST_COVER * usual.area or blob.left + self._unrolled.position > self._gate:
+            return
+        room = usual.thickness / 2
+        self._coverage.doubt(COVER, blob.left - room, blob.right + room)
+
+    def _when(self, place: float) -> float:
+        """About when a place on the belt was at the gate."""
+        goal = self._gate - place
+        return next((at_s for at_s, position in self._path if position >= goal), self._path[-1][0])
+
     def _handed_out(self, each: Sighting) -> Part:
         views = self._views(each)
         unseen = UNSEEN if each.portrait is None else COVERED
-        reason = self._sized(each.blob) or (CUT if self._is_cut_off(each.blob) else "") or ("" if views else unseen)
+        reason = self._sized(each) or (CUT if self._is_cut_off(each.blob) else "") or ("" if views else unseen)
         return self._part(each.blob, views, reason)
 
     def _has_crossed(self, each: Sighting) -> bool:
@@ -210,7 +280,14 @@ class Lane:
 
     def _has_slipped_by(self, each: Sighting) -> bool:
         """A whole part beyond the gate that nobody saw coming: it was hidden, or laid there."""
-        if each.first_place < self._gate or not each.travels or each.looks < 2 * FEWEST_LOOKS:
+        seen_over = abs(self._unrolled.position - each.born_at)
+        if (
+            self.strict
+            or each.first_place < self._gate
+            or not each.travels
+            or seen_over < 3 * PROVEN
+            or each.blob.beside
+        ):
             return False
         blob = each.blob
         known = self._is_known(each) if self._usual().settled else each.firm
@@ -228,7 +305,7 @@ class Lane:
 
     def _is_known(self, each: Sighting) -> bool:
         """Whether it came with the belt, or was seen long and wholly: what reaches in from the side is neither."""
-        return each.entered or each.firm
+        return each.entered or (each.firm and not self.strict)
 
     def _is_usual(self, blob: Blob) -> bool:
         """Whether it is no less than a part, as far as is known what parts are like, and looks like one."""
@@ -248,9 +325,9 @@ class Lane:
             return self._known_usual
         return self._usual_of([each.blob for each in self._sightings.current if each.travels and not each.blob.several])
 
-    def _sized(self, blob: Blob) -> str:
+    def _sized(self, each: Sighting) -> str:
         """Learn what parts are like; a reason when this one is too large for one, unless that has become usual."""
-        usual = self._usual()
+        usual, blob = self._usual(), each.blob
         if blob.several:
             return SEVERAL
         most = LARGE if usual.uniform else HUGE
@@ -261,7 +338,7 @@ class Lane:
             self._singles.clear()
             self._singles.extend(self._larger)
             self._larger.clear()
-        else:
+        elif not blob.beside:
             self._singles.append(blob)
         self._known_usual = self._usual_of(self._singles)
         return ""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edge.config import Tracking
-from edge.domain import Frame, Image
+from edge.domain import Frame, Image, Lapse
 from edge.tracking import motion
 from edge.tracking.background import EmptyBelt
 from edge.tracking.lane import Lane, Moment
@@ -32,6 +32,8 @@ KEPT_BYTES, KEPT_LOOKS_BYTES = 64_000_000, 32_000_000
 """Full pictures that are kept meanwhile, for the views of parts that pass, and small ones."""
 PICKED = 32
 """The empty belt is learned from so many of the looks."""
+
+NOT_UNDERSTOOD = "something moved, but how the belt runs is not known"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,12 @@ class Apprentice:
         self._opposed = 0
         """Ears that heard something run the other way too."""
         self._count = 0
+        self._score = 0.0
+        """How well the best motion explained the latest changes."""
+        self._stirs: list[bool] = []
+        """For each waiting look whether something moved."""
+        self._forgotten: tuple[float, float] | None = None
+        """From when to when something moved in looks that are not kept any more."""
 
     def watch(self, frame: Frame) -> list[Start]:
         """Take one frame; the lanes, when they are understood."""
@@ -77,8 +85,10 @@ class Apprentice:
         small = plain.shrink(frame.image)
         self._waiting.append(Moment(at_s=frame.at_s, look=small, image=frame.image))
         self._count += 1
+        heard = self._along.heard + self._across.heard
         self._along.hear(motion.profiles(planes_of(small)))
         self._across.hear(motion.profiles(planes_of(turned(small, "down"))))
+        self._stirs.append(self._score >= SURE_SCORE and self._along.heard + self._across.heard > heard)
         self._forget(frame.image, small)
         if self._count >= FEWEST and self._count % EVERY == 0:
             if self._course is None:
@@ -98,7 +108,29 @@ class Apprentice:
         if len(self._waiting) > keep and self._waiting[-keep - 1].image is not None:
             self._waiting[-keep - 1] = replace(self._waiting[-keep - 1], image=None)
         if len(self._waiting) > max(60, KEPT_LOOKS_BYTES // small.nbytes):
-            del self._waiting[0]
+            if self._stirs[0]:
+                self._regret(self._waiting[0].at_s)
+            del self._waiting[0], self._stirs[0]
+
+    def _regret(self, at_s: float) -> None:
+        self._forgotten = (self._forgotten[0] if self._forgotten else at_s), at_s
+
+    @property
+    def forgotten_s(self) -> float:
+        """For how long something moved that was forgotten and not told yet."""
+        return self._forgotten[1] - self._forgotten[0] if self._forgotten else 0.0
+
+    def lapses(self, everything: bool = False) -> list[Lapse]:
+        """What passed while the belt was not understood and cannot be gone through any more; each is told once.
+
+        `everything`: nor can what is still kept.
+        """
+        if everything:
+            for moment, stirs in zip(self._waiting, self._stirs, strict=True):
+                if stirs:
+                    self._regret(moment.at_s)
+        told, self._forgotten = self._forgotten, None
+        return [Lapse(from_s=told[0], to_s=told[1], reason=NOT_UNDERSTOOD)] if told else []
 
     def _agreed(self, found: Course | None, small: Image) -> Course | None:
         """The course found, if it was found again and again while the belt went some way."""
@@ -151,6 +183,7 @@ class Apprentice:
         if wanted not in ("left", "right"):
             heard.append((self._across.learned(), ("down", "up")))
         learned, words = max(heard, key=lambda each: each[0].score)
+        self._score = learned.score
         if learned.score < SURE_SCORE or learned.margin < SURE_MARGIN:
             return None
         direction = words[0] if learned.speed > 0 else words[1]

@@ -32,6 +32,11 @@ KEY_PX = 4.0
 """A look is compared with the one before which the belt has not moved farther than about this."""
 CONTRADICTED = 0.35
 """A band whose word is worth less is asked whether it goes the other way."""
+SPEAKS, GOES_ON, HALTS = 0.05, 0.3, 0.6
+"""Two bands side by side, each with so large a share of all changes, speak for a motion that leaves less than the
+second share of their own unexplained, and against one that leaves more than the third."""
+MOST_GUESSES = 15
+"""After so many measured looks guesses are forgotten."""
 SLOWEST = 0.3
 """Speeds below this, in small pixels per frame, are not told from standing still while learning."""
 
@@ -231,6 +236,8 @@ class Pace:
         self._trust: Profiles = np.ones((1, 1), dtype=np.float32)
         self.explained = self.unexplained = 0
         """Looks in which much changed, and a shift explains it or none does."""
+        self.guesses = 0
+        """Looks of late in which the motion could only be guessed, less those since in which it was measured."""
         self.doubt = 0.0
         """Running share of looks in which much changed that no shift explains."""
 
@@ -244,10 +251,16 @@ class Pace:
             self._key, self._since_key = profile, 0.0
             self._trust = np.ones((profile.shape[0], 1), dtype=np.float32)
             return 0.0
+        unexplained = self.unexplained
         total = self._found(key, profile, passed_s)
+        guessed = self.unexplained > unexplained
+        self.guesses = min(MOST_GUESSES, self.guesses + 1) if guessed else max(0, self.guesses - 1)
         if total is None:
             self._now += 0.2 * (self.usual - self._now)
-            self._key, self._since_key = profile, 0.0
+            # Against the same earlier look, what goes on and what does not soon differ by more.
+            self._since_key += self._now * passed_s
+            if abs(self._since_key) >= KEY_PX:
+                self._key, self._since_key = profile, 0.0
             return self._now * passed_s
         moved = total - self._since_key
         self._since_key = total
@@ -287,7 +300,10 @@ class Pace:
         expected = self._since_key + self._now * passed_s
         best = int(np.argmin(costs * (1 + 0.1 * np.abs(shifts - expected) / (abs(expected) + 4))))
         still = (difference[:, columns] * weights).sum(axis=1)
+        best = self._going_on(shifts, best, by_band, np.asarray(weights @ inside.T), still, passed_s)
         if not costs[best] <= 0.6 * still.sum() / max(1e-6, total):
+            if self._rather_stands(shifts, costs, passed_s):
+                return self._since_key
             self.doubt += 0.02 * (1 - self.doubt)
             self.unexplained += 1
             return None
@@ -295,6 +311,38 @@ class Pace:
         self.explained += 1
         self._learn_trust(by_band[:, best], still)
         return float(shifts[best]) + _vertex(costs, shifts, best)
+
+    def _rather_stands(self, shifts: NDArray[np.intp], costs: NDArray[np.floating], passed_s: float) -> bool:
+        """Where no shift explains the changes: whether they are noise on a belt that stands: going on fits worse."""
+        stands = costs[int(np.argmin(np.abs(shifts - self._since_key)))]
+        goes = costs[int(np.argmin(np.abs(shifts - self._since_key - self.usual * passed_s)))]
+        return bool(np.isfinite(goes) and stands < 0.75 * goes)
+
+    def _going_on(
+        self,
+        shifts: NDArray[np.intp],
+        best: int,
+        by_band: NDArray[np.floating],
+        heard: NDArray[np.floating],
+        still: NDArray[np.floating],
+        passed_s: float,
+    ) -> int:
+        """Which shift to believe: `best`, unless it contradicts bands that plainly go on as usual or as of late.
+
+        A belt that changes its speed does so in every band; an arm that wanders over it hides some, however large.
+        """
+        wrong = by_band * heard.max(axis=1, keepdims=True) / np.maximum(heard, 1e-6)
+        wrong[heard < 0.3 * heard.max(axis=1, keepdims=True)] = np.inf
+        halts = (still > SPEAKS * still.sum()) & (wrong[:, best] > HALTS * still)
+        for speed in (self.usual, self._now):
+            step = speed * passed_s
+            near = np.abs(shifts - self._since_key - step) <= 1.5 + 0.1 * abs(step)
+            if near[best]:
+                return best
+            plain = halts & (wrong[:, near].min(axis=1, initial=np.inf) < GOES_ON * still)
+            if np.any(plain[1:] & plain[:-1]):
+                return int(np.argmin(np.where(near, wrong[plain].sum(axis=0), np.inf)))
+        return best
 
     def _learn_trust(self, wrong: NDArray[np.floating], still: NDArray[np.floating]) -> None:
         """Bands whose changes the motion does not explain (shaking rails, people) lose their say."""

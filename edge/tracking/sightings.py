@@ -12,9 +12,9 @@ PROVEN = 6.0
 """So many pixels must the belt have moved under a patch before it can be told from the scenery."""
 ENTRY = 3
 """So near to where the belt comes in has a part just come in."""
-SLIPS, STANDS = 0.4, 0.7
-"""A part stays on its spot of the belt but for this share of the way; what slides by more than that share does not lie
-on it."""
+LOOSE, SLIPS, STANDS = 2.0, 0.15, 0.7
+"""A part stays on its spot of the belt but for so many pixels and this share of the way; what slides by more than the
+last share stands still, or goes its own way."""
 STUCK = 0.35
 """A patch that stood still while the belt moved by this share of the picture is scenery."""
 FEWEST_LOOKS = 3
@@ -49,6 +49,8 @@ class Sighting:
     front: float
     """Belt coordinate of its front edge then (of its back edge when the front was out of the picture)."""
     by_front: bool
+    born_at: float
+    """Belt position when it was first seen."""
     looked_at: float
     """Belt position at the latest look."""
     looks: int = 1
@@ -181,8 +183,8 @@ class Sightings:
             best.unseen = 0
             return best
         child = self._new(blob, place)
-        if _shared(best.blob, blob) < 0.5 or best.blob.area < 0.9 * blob.area:
-            return child  # beside it, not a piece of it: nothing is known of this one
+        if _shared(best.blob, blob) < 0.5 or best.blob.area < 0.9 * blob.area or (blob.beside and not best.blob.beside):
+            return child  # next to it or over it, not a piece of it: nothing is known of this one
         child.first_place, child.looks, child.travels = min(best.first_place, place), best.looks + 1, best.travels
         child.entered |= best.entered
         return child
@@ -218,6 +220,7 @@ class Sightings:
             since=self.unrolled.position,
             front=float(edge),
             by_front=by_front,
+            born_at=self.unrolled.position,
             looked_at=self.unrolled.position,
             entered=entered,
         )
@@ -231,12 +234,11 @@ class Sightings:
             return
         edge = each.edge_of(each.blob)
         slid = (each.front - edge) / travelled
-        if abs(slid) < SLIPS:
-            each.travels = True
+        each.travels = abs(each.front - edge) < LOOSE + SLIPS * abs(travelled)
+        if each.travels:
             if abs(travelled) > 2 * PROVEN:
                 each.since, each.front = self.unrolled.position, float(edge)
         elif abs(slid) > STANDS:
-            each.travels = False
             each.stuck = slid < 2 - STANDS and abs(travelled) > STUCK * self.unrolled.evidence.shape[1]
 
     def _missed(self, missing: list[Sighting], seen: list[Sighting]) -> list[Sighting]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edge.config import Tracking
-from edge.domain import Box, Frame, Part
+from edge.domain import Box, Frame, Lapse, Part
 from edge.tracking.lane import Lane, Moment
 from edge.tracking.learning import Apprentice, Start
 from edge.tracking.sight import OPPOSITE
@@ -13,6 +13,10 @@ from edge.tracking.sight import OPPOSITE
 WATCH, REST = 300, 1500
 """Frames for which a second lane is looked for when something moves in another way than the belt, and after which it is
 looked for again."""
+
+LOST = "the belt did not run as it was known to; how it runs is learned anew"
+TOLD_S = 10.0
+"""What was forgotten while the belt was not understood is told in stretches of about this."""
 
 
 class BeltTracker:
@@ -26,12 +30,18 @@ class BeltTracker:
         self._watched = self._rest = 0
         self._travelled: list[tuple[float, float]] = []
         self._before_px = 0.0
+        self._lapses: list[Lapse] = []
 
     @property
     def entered(self) -> int:
         """Parts noticed so far."""
         self._entered = max(self._entered, self._number + sum(lane.coming for lane in self._lanes))
         return self._entered
+
+    @property
+    def lapses(self) -> tuple[Lapse, ...]:
+        """What the latest `update` or `finish` found that nobody can answer for."""
+        return tuple(self._lapses)
 
     @property
     def direction(self) -> str:
@@ -56,13 +66,17 @@ class BeltTracker:
     def update(self, frame: Frame) -> list[Part]:
         """Take one frame; give the parts that are settled by it."""
         self._travelled.clear()
+        self._lapses.clear()
         if self._lanes and all(lane.is_lost for lane in self._lanes):
+            self._lapses.append(Lapse(from_s=self._lanes[0].sure_s, to_s=frame.at_s, reason=LOST))
             self._before_px += self._lanes[0].travelled_px
             self._lanes, self._apprentice = [], Apprentice(self.config)
         if self._lanes:
             parts = [part for lane in self._lanes for part in self._followed(lane, frame)]
             return self._numbered(parts + self._against(frame))
         starts = self._apprentice.watch(frame)
+        if starts or self._apprentice.forgotten_s > TOLD_S:
+            self._lapses += self._apprentice.lapses()
         if not starts:
             return []
         self._lanes, self._apprentice = [start.lane for start in starts], Apprentice(self.config)
@@ -71,12 +85,16 @@ class BeltTracker:
     def finish(self) -> list[Part]:
         """No frame comes any more: the parts that had crossed the gate and were not settled yet."""
         self._travelled.clear()
+        self._lapses.clear()
         parts = []
         if not self._lanes:
             starts = self._apprentice.finish()
+            self._lapses += self._apprentice.lapses(everything=not starts)
             self._lanes = [start.lane for start in starts]
             parts = [part for start in starts for part in self._begun(start)]
-        return self._numbered(parts + [part for lane in self._lanes for part in lane.finish()])
+        parts += [part for lane in self._lanes for part in lane.finish()]
+        self._lapses += [lapse for lane in self._lanes for lapse in lane.lapses]
+        return self._numbered(parts)
 
     def _against(self, frame: Frame) -> list[Part]:
         """Parts of a lane that runs the other way, from when the apprentice, called when something did, finds it."""
@@ -99,10 +117,12 @@ class BeltTracker:
         return self._passed(lane, Moment(at_s=frame.at_s, look=lane.sight.look(frame.image), image=frame.image))
 
     def _begun(self, start: Start) -> list[Part]:
+        start.lane.strict = start.lane.sight.direction != self.direction
         return [part for moment in start.moments for part in self._passed(start.lane, moment)]
 
     def _passed(self, lane: Lane, moment: Moment) -> list[Part]:
         parts = lane.update(moment)
+        self._lapses += lane.lapses
         if lane is self._lanes[0]:
             self._travelled.append((moment.at_s, self._before_px + lane.travelled_px))
         is_against = lane.sight.direction != self.direction

@@ -20,7 +20,7 @@ from threading import Event
 import cv2
 
 from edge.config import SimulatorSource, Tracking
-from edge.domain import Part
+from edge.domain import Lapse, Part
 from edge.sources.simulation.scenario import SCENARIOS
 from edge.sources.simulation.schedule import Placement
 from edge.sources.simulator import Simulator
@@ -53,11 +53,14 @@ class Tally:
     review: int = 0
     """Of the found, with a reason to leave them to a person."""
     told: int = 0
-    """Not found itself, but something at its place was left to a person."""
+    """Not found itself, but something at its place was left to a person, or an event tells of the time it crossed."""
     missed: int = 0
     """Not found, and nothing was said."""
     duplicates: int = 0
     phantoms: int = 0
+    seconds: float = 0.0
+    unseen_s: float = 0.0
+    """For so long an event said that parts may have passed unfollowed."""
     frames: int = 0
     cpu_s: float = 0.0
     wrong: list[str] = field(default_factory=list)
@@ -100,20 +103,26 @@ def run(belt: Belt, verbose: bool = False) -> Tally:
     simulator = Simulator(config, paced=False, seconds=belt.seconds)
     tracker = open_tracker(Tracking(gate=GATE, speed_px_s=config.speed_px_s))
     reports: list[Part] = []
+    lapses: list[Lapse] = []
     tally = Tally()
     for frame in simulator.frames(Event()):
         began = time.process_time()
         reports += tracker.update(frame)
         tally.cpu_s += time.process_time() - began
+        lapses += tracker.lapses
         tally.frames += 1
     reports += tracker.finish()
-    _set_against(simulator, config, reports, tally)
+    lapses += tracker.lapses
+    _set_against(simulator, config, reports, lapses, tally)
+    tally.seconds += belt.seconds
     if verbose and tally.wrong:
         print(belt, *tally.wrong, sep="\n  ")
     return tally
 
 
-def _set_against(simulator: Simulator, config: SimulatorSource, reports: Sequence[Part], tally: Tally) -> None:
+def _set_against(
+    simulator: Simulator, config: SimulatorSource, reports: Sequence[Part], lapses: Sequence[Lapse], tally: Tally
+) -> None:
     truth = {part.number: part for part in simulator.truth(GATE).parts or ()}
     belt = _Places(simulator, config)
     owners: dict[int, list[Part]] = {}
@@ -126,6 +135,7 @@ def _set_against(simulator: Simulator, config: SimulatorSource, reports: Sequenc
         else:
             owners.setdefault(owner.number, []).append(report)
     tally.parts = len(truth)
+    tally.unseen_s += sum(each.to_s - each.from_s for each in lapses)
     for number, part in truth.items():
         if number in owners:
             tally.found += 1
@@ -133,7 +143,8 @@ def _set_against(simulator: Simulator, config: SimulatorSource, reports: Sequenc
             continue
         told = [each for each in strays if each.reason and belt.is_beside(each, number)][:1]
         of_several = [each for each in reports if each.reason in (SEVERAL, TOO_LARGE) and belt.is_beside(each, number)]
-        if told or of_several:
+        lapsed = any(each.from_s <= part.crossed_at_s <= each.to_s for each in lapses)
+        if told or of_several or lapsed:
             strays = [each for each in strays if not any(each is one for one in told)]
             tally.told += 1
         else:
