@@ -94,3 +94,11 @@ def rate_text(rate: Document) -> str:
         return "none to count"
     share, low, high = (100 * rate[key] for key in ("rate", "low", "high"))
     return f"{rate['count']} of {rate['of']} = {share:.1f} % ({low:.1f} to {high:.1f} %)"
+
+
+def without_twins(got: Document) -> str:
+    """What is left when parts that another fold holds near-copies of are not counted, in words."""
+    return (
+        f"Without the parts of which another fold holds near-copies: balanced accuracy {got['balanced_accuracy']}, "
+        f"escapes {rate_text(got['escape_rate'])}, overkill {rate_text(got['overkill_rate'])}"
+    )

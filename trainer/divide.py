@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from edge.bundle import InputSpec, Ring, Template, even, laid
-from trainer import dataset, grouping, leakage, register
+from trainer import dataset, grouping, laying, leakage, register
 from trainer.dataset import Dataset, Picture
 from trainer.recipe import Recipe
 from trainer.run import Part, Run, say, write_json
@@ -81,7 +81,10 @@ def _from_training(run: Run, data: Dataset, good: Sequence[str]) -> tuple[Run, D
     """A template made anew, of training parts only: what was made to choose it knew the test parts."""
     if register.template_of(run.recipe) is None or run.recipe.input.template == run.asked().input.template:
         return run, data, []
-    known = data.of("train")
+    random = np.random.default_rng(run.recipe.seed)
+    some = [data.of("train")[i] for i in random.permutation(len(data.of("train")))]
+    # Enough good ones to make it of, and a few of all kinds to see how well they agree.
+    known = [*(each for each in some if each.label in good)][: laying.ASKED] + some[: register.ASKED]
     fine = [each.label in good for each in known]
     run = run.settle(register.remade(run.recipe, dataset.pixels(data, known, 1), fine))
     data, lost = _found(run.recipe, data)

@@ -12,7 +12,7 @@ import dataclasses
 import hashlib
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import numpy as np
 
 from trainer import dataset, fit, lesson, quantize, robustness, trials
 from trainer import recipe as recipes
-from trainer.claims import rate_text
+from trainer.claims import rate_text, without_twins
 from trainer.dataset import Dataset, Picture
 from trainer.limits import Limits, columns, evidence
 from trainer.recipe import Compare, Recipe, Split
@@ -103,13 +103,22 @@ def _grid(judge: Judge, data: Dataset, good: tuple[str, ...], seed: int) -> Docu
     return robustness.grid(sample, judge.crop, CUT, robustness.side_px(judge.spec), seed)
 
 
-def summary(results: Sequence[Document], good: Sequence[str]) -> Document:
-    """All folds together, counted over parts with exact 95 % intervals."""
+def with_twins(place: dict[str, int], apart: Sequence[Sequence[str]]) -> set[str]:
+    """Groups of which another fold holds near-copies; `apart` are sets of listed groups that show the same part."""
+    return {name for names in apart if len({place[each] for each in names if each in place}) > 1 for name in names}
+
+
+def summary(results: Sequence[Document], good: Sequence[str], twins: Collection[str] = ()) -> Document:
+    """All folds together, counted over parts with exact 95 % intervals; once more without the groups in `twins`."""
     rows = [row for result in results for row in result["pictures"]]
     pictures = [Picture(file=file, label=label, group=group, sha256="") for group, label, file, _ in rows]
     steps = np.array([row[3] for row in rows])
     said: Document = {"folds": len(results), **trials.counted(pictures, steps, good, 0.0)}
     said |= trials.summary(results, good, 0.0)
+    if twins:
+        alone = np.array([each.group not in twins for each in pictures])
+        kept = [each for each, known in zip(pictures, alone, strict=True) if known]
+        said["without_twins"] = trials.counted(kept, steps[alone], good, 0.0)
     said["int8_decided_differently"] = {"count": sum(r["float_disagrees"] for r in results), "of": len(rows)}
     said["lost"] = sum(len(result["lost"]) for result in results)
     said["bytes"] = max(result["bytes"] for result in results)
@@ -123,7 +132,8 @@ def lines(got: Document) -> list[str]:
     """The summary in words."""
     escapes, overkill = rate_text(got["escape_rate"]), rate_text(got["overkill_rate"])
     said = f"protocol, {got['folds']} folds, int8, counted over parts: balanced accuracy {got['balanced_accuracy']}"
-    return [f"{said}, escapes {escapes}, overkill {overkill}", *trials.lines(got)]
+    first = [f"{said}, escapes {escapes}, overkill {overkill}", *trials.lines(got)]
+    return [*first, f"  {without_twins(got['without_twins'])}"] if "without_twins" in got else first
 
 
 def _cells(grids: Sequence[Document]) -> list[Document]:
@@ -141,8 +151,15 @@ def _cells(grids: Sequence[Document]) -> list[Document]:
     ]
 
 
-def run(recipe: Recipe, data: Dataset, labels: Sequence[str], good: tuple[str, ...], folder: Path) -> Document:
-    """All folds that are not yet done, one after the other, and the summary, in `folder`."""
+def run(
+    recipe: Recipe,
+    data: Dataset,
+    labels: Sequence[str],
+    good: tuple[str, ...],
+    folder: Path,
+    apart: Sequence[Sequence[str]] = (),
+) -> Document:
+    """All folds that are not yet done, one after the other, and the summary, in `folder`; `apart` as `with_twins`."""
     folder.mkdir(parents=True, exist_ok=True)
     data = thinned(data)
     place = folds(data, recipe.seed)
@@ -163,7 +180,7 @@ def run(recipe: Recipe, data: Dataset, labels: Sequence[str], good: tuple[str, .
         results.append(read_json(path))
         got = summary(results[-1:], good)
         say(f"  balanced accuracy {got['balanced_accuracy']}, wrong {got['wrong_parts']}")
-    got = {"made_from": made_from, **summary(results, good)}
+    got = {"made_from": made_from, **summary(results, good, with_twins(place, apart))}
     write_json(folder / "protocol.json", got)
     return got
 

@@ -110,14 +110,13 @@ def _with_template(recipe: Recipe, template: Template, pictures: Sequence[Image]
 
 
 def remade(recipe: Recipe, pictures: Sequence[Image], fine: Sequence[bool]) -> Recipe:
-    """The recipe with its template made anew of these gray pictures, good ones where `fine` says so."""
+    """The recipe with its template made anew of these gray pictures, of the first good ones, as `fine` says."""
     known = template_of(recipe)
     good = [each for each, is_good in zip(pictures, fine, strict=True) if is_good]
     if known is None or len(good) < 3:
         return recipe
-    order = np.random.default_rng(recipe.seed).permutation(len(good))[: laying.ASKED]
     size = (known.height, known.width)
-    made = laying.made([good[i] for i in order], size, turns=known.turns, projective=known.projective)
+    made = laying.made(good[: laying.ASKED], size, turns=known.turns, projective=known.projective)
     return _with_template(recipe, made, pictures)
 
 

@@ -62,7 +62,8 @@ def protocol_all(run: Run) -> None:
         raise Refused(f"{run.data}: the protocol needs pictures of good parts; name their class with --good NAME")
     from trainer import protocol
 
-    got = protocol.run(run.recipe, data, labels, good, run.out / "protocol")
+    apart = read_json(run.out / "data.json").get("listed_apart", [])
+    got = protocol.run(run.recipe, data, labels, good, run.out / "protocol", apart)
     path = run.out / "metrics.json"
     write_json(path, {**(read_json(path) if path.is_file() else {}), "protocol": got})
     for line in protocol.lines(got):

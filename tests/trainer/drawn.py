@@ -99,7 +99,7 @@ TINY_TEMPLATE = """
 name: bracket
 good: [ok]
 split: {validation: 0.25, test: 0.25}
-input: {height_px: 64, width_px: 64}
+input: {height_px: 96, width_px: 96}
 network: {blocks: 2, width: 8}
 augment: {rotation_deg: 0, flip: false, blur_px: 0.3, noise: 2, gain: 0.1, offset: 8, gradient: 5}
 training: {epochs: 24, steps: 12, batch: 16, learning_rate: 0.01, aware: 0}

@@ -136,6 +136,22 @@ def test_a_cut_stays_among_the_parts_that_it_was_placed_by() -> None:
     assert limits.even(steps, bad, Costs(escape=0.001, overkill=1e9)) == 41.0
 
 
+def test_parts_with_near_copies_in_another_fold_are_also_left_out() -> None:
+    from trainer import protocol
+
+    place = {"a": 0, "b": 1, "c": 0, "d": 0, "e": 1}
+    assert protocol.with_twins(place, [["a", "b"], ["c", "d"], ["e", "gone"]]) == {"a", "b"}
+    row = {"lost": [], "bytes": 1, "latency_ms": 0.1, "cpu_seconds": 1.0, "float_disagrees": 0, "grid": {"cells": []}}
+    row |= {"transplants": [], "heals": [], "holes": [], "control": [["a", "ok", 0.1], ["b", "bad", 0.9]]}
+    pictures = [["a", "ok", "1", 5.0], ["b", "bad", "2", 9.0], ["c", "ok", "3", -5.0], ["d", "bad", "4", -1.0]]
+    got = protocol.summary([{**row, "pictures": pictures}], ("ok",), {"a", "b"})
+    assert (got["overkill_rate"]["count"], got["overkill_rate"]["of"]) == (1, 2)
+    assert (got["without_twins"]["overkill_rate"]["count"], got["without_twins"]["overkill_rate"]["of"]) == (0, 1)
+    assert got["without_twins"]["wrong_parts"] == [["d", "bad", -1.0]]
+    assert protocol.lines(got)[-1].startswith("  Without the parts of which another fold holds near-copies")
+    assert "without_twins" not in protocol.summary([{**row, "pictures": pictures}], ("ok",))
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_flaws_are_drawn_on_the_part_and_can_be_seen(seed: int) -> None:
     random = np.random.default_rng(seed)

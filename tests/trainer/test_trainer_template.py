@@ -13,10 +13,11 @@ from drawn import TINY_TEMPLATE, fill_brackets
 
 from edge.__main__ import main as device
 from edge.bundle import Bundle, InputSpec, Template, Unregistered, laid, prepare, readable_image
-from trainer import counterfactual, dataset, laying, recipe, register
+from trainer import counterfactual, dataset, divide, laying, recipe, register
 from trainer.__main__ import main
 from trainer.errors import Refused
 from trainer.layout import Layout
+from trainer.run import Run
 from trainer.runtime import Model
 
 
@@ -54,14 +55,17 @@ def test_the_inspection_chooses_the_template_and_says_why(judged: Path) -> None:
     assert "of the good parts lie on a reference" in (judged / "report.html").read_text(encoding="utf-8")
 
 
-def test_the_reference_is_made_of_training_parts_alone(judged: Path) -> None:
-    settled = recipe.load(judged / "settled.yaml")
-    data = dataset.restore(judged / "split.csv", judged.parent / "data")
-    known = data.of("train")
-    pictures, fine = dataset.pixels(data, known, 1), [each.label == "ok" for each in known]
-    assert register.remade(settled, pictures, fine).input.template == settled.input.template
-    more = dataset.pixels(data, data.pictures, 1), [each.label == "ok" for each in data.pictures]
-    assert register.remade(settled, *more).input.template != settled.input.template
+def test_the_reference_is_made_of_training_parts_alone(tmp_path: Path) -> None:
+    data, made = fill_brackets(tmp_path / "data", 16), []
+    for name in ("before", "after"):
+        run = Run.begin(tmp_path / name, data, recipe.parse(TINY_TEMPLATE))
+        divide.divide(run)
+        made.append(register.template_of(run.settled().recipe))
+        for each in dataset.restore(run.out / "split.csv", data).of("test"):
+            taken = readable_image(data / each.file, 1)
+            cv2.imwrite(str(data / each.file), np.clip(taken * 0.8 + 20, 0, 255).astype(np.uint8))
+    assert made[0] is not None
+    assert made[0] == made[1]
 
 
 def test_the_flaws_are_learned(judged: Path) -> None:
@@ -152,7 +156,7 @@ def test_a_settled_recipe_reads_back_the_same_template() -> None:
     wanted, _ = register.settled(recipe.parse(TINY_TEMPLATE), brackets(16), [True] * 16)
     assert register.template_of(recipe.parse(recipe.dump(wanted))) == register.template_of(wanted)
     spoilt = recipe.parse(recipe.dump(wanted).replace(wanted.input.template.pixels, "AAAA"))
-    with pytest.raises(Refused, match=r"registration\.pixels must be 4096 bytes"):
+    with pytest.raises(Refused, match=r"registration\.pixels must be 9216 bytes"):
         register.input_spec(spoilt)
 
 
@@ -196,4 +200,4 @@ def test_what_is_not_found_is_left_out_and_named(tmp_path: Path, capsys: pytest.
     known = register.template_of(recipe.load(tmp_path / "out" / "settled.yaml"))
     assert known is not None
     with pytest.raises(Unregistered):
-        prepare(np.full((128, 128), 50, np.uint8), InputSpec(height=64, width=64, channels=1, registration=known))
+        prepare(np.full((128, 128), 50, np.uint8), InputSpec(height=96, width=96, channels=1, registration=known))
