@@ -70,7 +70,7 @@ THRESHOLDS: list[tuple[ModuleType, str]] = [
     *((learning, name) for name in ("AGREED_LOOKS", "AGREED_S", "CONFIRMED")),
     *((hidden, name) for name in ("SHOWS", "REMEMBERED", "WIDEST", "PASSED", "SELDOM", "EVERY")),
     *((lane, name) for name in ("STEP", "WAIT", "CUT_OFF", "DOUBTED", "SURE", "UNSURE", "LONGEST_S")),
-    *((lane, name) for name in ("ONE_STEP", "TWO_STEPS", "PIECE", "LEAST_COVER")),
+    *((lane, name) for name in ("ONE_STEP", "TWO_STEPS", "SLIM", "EARLY", "PIECE", "LEAST_COVER")),
     *((measure, name) for name in ("UNIFORM", "HUGE", "LARGE", "QUARTER", "LIKE")),
     *((pattern, name) for name in ("AGREE", "FITS", "EXPLAINED", "CROWDED")),
     *((sightings, name) for name in ("FIRM", "STEADY", "ENTRY", "LOOSE", "SLIPS", "STANDS")),

@@ -295,6 +295,27 @@ def test_frames_that_are_missing_while_a_part_passes_are_told() -> None:
     assert not told(found, true_s[1])
 
 
+def test_belt_joints_before_the_first_part_are_no_parts() -> None:
+    belt = belts.run(belts.drawn("seams", 2009, parts=10))
+    assert belt.faults == 0, belt.wrong
+
+
+def test_thin_things_at_the_start_are_told() -> None:
+    """What may be a belt joint or a needle is no part while none is known, but not passed over in silence either."""
+    frames = []
+    for index in range(75):
+        image = np.full((240, 320), 70, dtype=np.uint8)
+        for start in range(-600, 320, 90):
+            cv2.line(image, (start + 5 * index, 90), (start + 5 * index, 130), 180, 5)
+        noise = np.random.default_rng(index).normal(0, 2, image.shape)
+        noisy = np.clip(image + noise, 0, 255).astype(np.uint8)
+        frames.append(Frame(index=index, at_s=index / 25, image=noisy))
+    found = lapses(frames, Tracking())
+    crossings_s = [(160 - start) / 125 for start in range(-150, -20, 90)]
+    assert tracked(frames)[0] == []
+    assert all(told(found, at_s) for at_s in crossings_s), (found, crossings_s)
+
+
 def test_an_arm_over_the_belt_is_told() -> None:
     def arm(image: Image, index: int) -> Image:
         if 120 < index < 220:

@@ -46,6 +46,8 @@ UNSURE, LONGEST_S = 10, 10.0
 ONE_STEP, TWO_STEPS = 0.4, 0.6
 """A part can be missed when the belt moves from one look to the next, or over two, by more than this share of the way
 to the gate."""
+SLIM, EARLY = 5.0, 2.0
+"""What is thinner than so many pixels of the unrolled belt is told, but is no part, in the first pictures of belt."""
 PIECE = 0.6
 """What lies by more than this share on a part that is settled is a piece of it."""
 LEAST_COVER = 0.5
@@ -124,7 +126,8 @@ class Lane:
     @property
     def singles(self) -> list[Blob]:
         """Parts that are clearly single ones."""
-        return self._measure.singles([each.blob for each in self._sightings.current if self._is_coming(each)])
+        coming = [each.blob for each in self._sightings.current if self._is_coming(each)]
+        return self._measure.singles([blob for blob in coming if not self._is_scratch(blob)])
 
     @property
     def outlines(self) -> tuple[Box, ...]:
@@ -202,7 +205,8 @@ class Lane:
     def _search(self) -> list[Part]:
         gone = self._sightings.look(self._usual())
         for each in self._sightings.current:
-            if not each.travels and abs(self._unrolled.position - each.born_at) > 3 * PROVEN:
+            lies_still = not each.travels and abs(self._unrolled.position - each.born_at) > 3 * PROVEN
+            if lies_still and each.blob.left + self._unrolled.position <= self._gate:
                 self._doubt(each)
         for each in gone:
             if self._is_coming(each) and not self._is_known(each):
@@ -215,9 +219,7 @@ class Lane:
                 self._sightings.drop(each)
             elif self._has_crossed(each):
                 self._claim(each)
-                if not self._is_known(each) and (
-                    self.strict or each.blob.beside or not is_usual(each.blob, self._usual())
-                ):
+                if not self._is_credible(each):
                     self._doubt(each)
                     continue
                 parts.append(self._handed_out(each))
@@ -243,10 +245,9 @@ class Lane:
     def _doubt(self, each: Sighting) -> None:
         """What lies there is no part as far as is known, but large enough to hide one."""
         usual, blob = self._usual(), each.blob
-        if blob.area < LEAST_COVER * usual.area or blob.left + self._unrolled.position > self._gate:
-            return
-        room = usual.thickness / 2
-        self._coverage.doubt(COVER, blob.left - room, blob.right + room)
+        if blob.area >= LEAST_COVER * usual.area:
+            room = usual.thickness / 2
+            self._coverage.doubt(COVER, blob.left - room, blob.right + room)
 
     def _when(self, place: float) -> float:
         """About when a place on the belt was at the gate."""
@@ -280,7 +281,7 @@ class Lane:
             return False
         blob = each.blob
         known = self._is_known(each) if self._usual().settled else each.firm
-        if not known or not is_usual(blob, self._usual()):
+        if not known or self._is_scratch(blob) or not is_usual(blob, self._usual()):
             return False
         watched = self._path.first < self._gate - blob.center[0]
         return watched and not each.unseen and self._unrolled.claimed_share(blob) < 0.1
@@ -295,6 +296,19 @@ class Lane:
     def _is_known(self, each: Sighting) -> bool:
         """Whether it came with the belt, or was seen long and wholly: what reaches in from the side is neither."""
         return each.entered or (each.firm and not self.strict)
+
+    def _is_credible(self, each: Sighting) -> bool:
+        """Whether what crossed the gate is a part, as far as anybody can tell."""
+        if self._is_scratch(each.blob):
+            return False
+        is_usual_one = not self.strict and not each.blob.beside and is_usual(each.blob, self._usual())
+        return self._is_known(each) or is_usual_one
+
+    def _is_scratch(self, blob: Blob) -> bool:
+        """Whether it is so thin that it may be a belt joint; asked only at first, while no part is known."""
+        early = abs(self._unrolled.position) < EARLY * self._unrolled.evidence.shape[1] and not self._config.part_min_px
+        thin = blob.thickness < SLIM and max(blob.shape.shape) > 1.5 * blob.thickness
+        return early and thin and not self._usual().settled
 
     def _is_coming(self, each: Sighting) -> bool:
         place = each.blob.center[0] + self._unrolled.position
