@@ -62,7 +62,7 @@ THRESHOLDS: list[tuple[ModuleType, str]] = [
         )
     ),
     *((unrolled, name) for name in ("MEMORY", "FIRST")),
-    *((sightings, name) for name in ("PROVEN", "STUCK", "PATIENCE", "FEWEST_LOOKS", "NEIGHBOURLY", "ABOUT")),
+    *((sightings, name) for name in ("PROVEN", "STUCK", "PATIENCE", "FEWEST_LOOKS", "NEIGHBOURLY", "ABOUT", "WITHIN")),
     *((motion, name) for name in ("NOTICED", "KEY_PX", "MOST_COLUMNS", "FEW_CHANGES", "FADE")),
     *((motion, name) for name in ("FAR_ENOUGH_PX", "CLEAR", "SWITCH", "SPEAKS", "GOES_ON", "HALTS")),
     *((background, name) for name in ("RECURS", "ALIKE", "CARRIED")),

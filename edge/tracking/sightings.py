@@ -29,6 +29,8 @@ SCRAP = 0.7
 """So much of the smallest part may a patch show beside what was handed out, and is still not worth cutting."""
 ABOUT = 0.25
 """What differs from the usual part by less than this share of its area is one."""
+WITHIN = 0.8
+"""What was seen of a part before lies in its outline by this share."""
 NEIGHBOURLY = 0.25
 """Parts that touch or overlap share no more than this of their upright boxes."""
 PATIENCE = 6
@@ -193,7 +195,10 @@ class Sightings:
             best.unseen = 0
             return best
         child = self._new(blob, place)
-        if _shared(best.blob, blob) < 0.5 or best.blob.area < 0.9 * blob.area or (blob.beside and not best.blob.beside):
+        shared = _shared(best.blob, blob)
+        grown = usual.settled and abs(blob.area - usual.area) < ABOUT * usual.area and shared > WITHIN
+        piece = shared >= 0.5 and best.blob.area >= 0.9 * blob.area
+        if not (grown or piece) or (blob.beside and not best.blob.beside):
             return child  # next to it or over it, not a piece of it: nothing is known of this one
         child.first_place, child.looks, child.travels = min(best.first_place, place), best.looks + 1, best.travels
         child.entered |= best.entered
@@ -272,7 +277,7 @@ class Sightings:
 
 def _is_firm(each: Sighting, usual: Usual) -> bool:
     """Whether it is known to be one part, so that what looks different must show that it lies there instead."""
-    return each.firm and usual.settled and each.blob.area < LUMP * usual.area
+    return each.firm and usual.settled and (1 - 2 * ABOUT) * usual.area < each.blob.area < LUMP * usual.area
 
 
 def _partners(blobs: list[Blob], old: list[Sighting], usual: Usual) -> dict[int, Sighting]:
