@@ -13,8 +13,9 @@ from drawn import TINY_TEMPLATE, fill_brackets
 
 from edge.__main__ import main as device
 from edge.bundle import Bundle, InputSpec, Template, Unregistered, laid, prepare, readable_image
-from trainer import counterfactual, dataset, divide, laying, recipe, register
+from trainer import counterfactual, dataset, divide, laying, leakage, recipe, register
 from trainer.__main__ import main
+from trainer.dataset import Dataset, Picture
 from trainer.errors import Refused
 from trainer.layout import Layout
 from trainer.run import Run
@@ -124,6 +125,22 @@ def test_whether_parts_turn_is_measured(outline: object, turned: bool, turns: bo
     found, said = laying.choose(good, (96, 96), 1)
     assert found is not None, said
     assert (found.template.turns, found.template.projective) == (turns, False)
+
+
+def test_copies_of_a_part_are_told_from_other_parts_of_its_kind(tmp_path: Path, layout: Layout) -> None:
+    random, files = np.random.default_rng(4), []
+    for part, picture in enumerate(brackets(10, first=300)):
+        turned = cv2.warpAffine(
+            picture, cv2.getRotationMatrix2D((63.5, 63.5), 40, 1.0), (128, 128), borderMode=cv2.BORDER_REPLICATE
+        )
+        relit = np.clip(turned * 0.85 + 12 + random.normal(0, 1, turned.shape), 0, 255).astype(np.uint8)
+        for name, each in ((f"{part}.png", picture), (f"{part}-copy.png", relit))[: 2 if part < 4 else 1]:
+            cv2.imwrite(str(tmp_path / name), each)
+            files.append(Picture(file=name, label="ok", group=name, sha256=""))
+    data = Dataset(root=tmp_path, pictures=tuple(files))
+    found = leakage.parts(len(files), divide.prints(layout.spec, data, files).pairs())
+    named = [files[leader].file.split("-")[0].removesuffix(".png") for leader in found]
+    assert named == [each.file.split("-")[0].removesuffix(".png") for each in files]
 
 
 def leaning(seed: int) -> np.ndarray:
