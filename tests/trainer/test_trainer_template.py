@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -9,11 +10,11 @@ import cv2
 import numpy as np
 import outlines
 import pytest
-from drawn import TINY_TEMPLATE, fill_brackets
+from drawn import TINY_TEMPLATE, draw_ring, fill_brackets
 
 from edge.__main__ import main as device
 from edge.bundle import Bundle, InputSpec, Template, Unregistered, laid, prepare, readable_image
-from trainer import counterfactual, dataset, divide, laying, leakage, recipe, register
+from trainer import counterfactual, dataset, divide, laying, leakage, recipe, register, roundness
 from trainer.__main__ import main
 from trainer.dataset import Dataset, Picture
 from trainer.errors import Refused
@@ -156,6 +157,31 @@ def test_whether_perspective_matters_is_measured() -> None:
     found, said = laying.choose([leaning(seed) for seed in range(24)], (96, 96), 1)
     assert found is not None, said
     assert found.template.projective
+
+
+def rimmed(seed: int, flaw_px: float) -> np.ndarray:
+    """A round part with a bore and a rim; 0: good, else with a pit that far from its middle."""
+    picture, random = draw_ring(seed, "ok", 128), np.random.default_rng(seed)
+    if flaw_px:
+        angle = random.uniform(0, 2 * np.pi)
+        at = (round(64 + flaw_px * np.cos(angle)), round(64 + flaw_px * np.sin(angle)))
+        cv2.circle(picture, at, 3, 235, -1, cv2.LINE_AA)
+    return picture
+
+
+@pytest.mark.parametrize(("flaw_px", "left_out"), [(30.0, False), (6.0, True)])
+def test_it_is_said_when_a_ring_leaves_out_what_differs(
+    flaw_px: float, left_out: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = [rimmed(i, 0 if i < 24 else flaw_px) for i in range(36)]
+    ring, _ = roundness.choose(pictures, 1)
+    assert ring is not None
+    # As of a part with a second edge farther out: only what lies between the two is unrolled.
+    narrow = dataclasses.replace(ring, inner=0.55)
+    monkeypatch.setattr(register.roundness, "choose", lambda *_: (narrow, "nearly all pictures show a ring"))
+    settled, why = register.settled(recipe.Recipe(), pictures, [i < 24 for i in range(36)])
+    assert settled.input.registration == "ring", why
+    assert ("only where its strip does not reach" in why) == left_out
 
 
 def test_parts_that_differ_have_no_reference() -> None:
