@@ -30,6 +30,7 @@ from edge.tracking import (
     hidden,
     lane,
     learning,
+    measure,
     motion,
     open_tracker,
     pattern,
@@ -61,20 +62,36 @@ THRESHOLDS: list[tuple[ModuleType, str]] = [
         )
     ),
     *((unrolled, name) for name in ("MEMORY", "FIRST")),
-    *((sightings, name) for name in ("PROVEN", "STUCK", "PATIENCE", "FEWEST_LOOKS", "NEIGHBOURLY")),
+    *((sightings, name) for name in ("PROVEN", "STUCK", "PATIENCE", "FEWEST_LOOKS", "NEIGHBOURLY", "ABOUT")),
     *((motion, name) for name in ("NOTICED", "KEY_PX", "MOST_COLUMNS", "FEW_CHANGES", "FADE")),
     *((motion, name) for name in ("FAR_ENOUGH_PX", "CLEAR", "SWITCH", "SPEAKS", "GOES_ON", "HALTS")),
     *((background, name) for name in ("RECURS", "ALIKE", "CARRIED")),
     *((learning, name) for name in ("SURE_SCORE", "SURE_MARGIN", "TRAVEL", "AGREED", "SAME_SPEED", "COARSEST")),
     *((learning, name) for name in ("AGREED_LOOKS", "AGREED_S", "CONFIRMED")),
     *((hidden, name) for name in ("SHOWS", "REMEMBERED", "WIDEST", "PASSED", "SELDOM", "EVERY")),
-    *((lane, name) for name in ("STEP", "WAIT", "UNIFORM", "HUGE", "LARGE", "QUARTER", "LIKE", "CUT_OFF", "DOUBTED")),
+    *((lane, name) for name in ("STEP", "WAIT", "CUT_OFF", "DOUBTED", "SURE", "UNSURE", "LONGEST_S")),
+    *((lane, name) for name in ("ONE_STEP", "TWO_STEPS", "PIECE", "LEAST_COVER")),
+    *((measure, name) for name in ("UNIFORM", "HUGE", "LARGE", "QUARTER", "LIKE")),
     *((pattern, name) for name in ("AGREE", "FITS", "EXPLAINED", "CROWDED")),
     *((sightings, name) for name in ("FIRM", "STEADY", "ENTRY", "LOOSE", "SLIPS", "STANDS")),
     (views, "SAME"),
     (sight, "LONG_SIDE_PX"),
 ]
-USERS = (background, blobs, hidden, lane, learning, motion, pattern, sight, sightings, tracker, unrolled, views)
+USERS = (
+    background,
+    blobs,
+    hidden,
+    lane,
+    learning,
+    measure,
+    motion,
+    pattern,
+    sight,
+    sightings,
+    tracker,
+    unrolled,
+    views,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
 
 import cv2
 import numpy as np
@@ -18,7 +16,8 @@ from edge.tracking.background import EmptyBelt
 from edge.tracking.blobs import LITTLE, Blob, Usual
 from edge.tracking.coverage import Coverage
 from edge.tracking.hidden import Hidden
-from edge.tracking.pattern import Pattern, pattern_of
+from edge.tracking.measure import Measure, is_usual
+from edge.tracking.path import Path
 from edge.tracking.sight import Sight
 from edge.tracking.sightings import FEWEST_LOOKS, PROVEN, Sighting, Sightings
 from edge.tracking.unrolled import Unrolled
@@ -27,41 +26,28 @@ from edge.tracking.views import Look, best_views, portrait_of, resembles
 COARSE = 2
 """The unrolled belt is kept this much coarser than the small picture."""
 VIEW_LOOKS = 8
-PATH_LOOKS = 240
 STEP, WAIT = 2, 4
 """The unrolled belt is searched again after it moved by so many pixels, or after so many looks."""
 DOUBTED, SURE = 0.9, 0.1
 """So large a share of unexplained looks, over about a hundred, means that the belt was learned wrongly; and with so
 small a one it was still known."""
-UNIFORM = 1.4
-"""Parts are equal when their areas differ by less than this factor."""
-HUGE, LARGE, IN_A_ROW = 3.0, 1.7, 3
-"""So many times the usual part is several parts or a part under something; less where all parts are alike. So many of
-them that are alike are the product, and what was there before was none."""
-ANEW = 8
-"""After so many parts the common shape is worked out anew."""
-QUARTER = 0.25
-"""The usual area is that at which smaller parts make up this share of all area: neither crumbs nor heaps decide."""
-LIKE, CUT_OFF = 0.6, 0.9
-"""Where parts have a common shape, what came from nowhere must be as much like it; and what reaches the picture's edge
-and is smaller than this share of a part is cut off there."""
-TOO_LARGE = "much larger than the usual part: several parts, or something lies on it"
-SEVERAL = "it may be several parts: how large one is was not known yet"
+CUT_OFF = 0.9
+"""What reaches the picture's edge and is smaller than this share of a part is cut off there."""
 VANISHED = "the part vanished before the gate"
 COVERED = "no picture near the gate shows the part: something lies over it"
 CUT = "the part reaches beyond the picture"
 SLIPPED = "the part was hidden when it passed the gate"
 UNSEEN = "no picture shows the whole part"
-
-
 COVER = "something lay over the belt"
 FRAMES = "too few frames were seen while this stretch of belt passed"
 UNMEASURED = "how far the belt went was not sure: something moved over it"
 UNSURE, LONGEST_S = 10, 10.0
 """So many more looks that nothing explains than such as are explained are told, at the latest after so long."""
-ONE_STEP, TWO_STEPS = 0.5, 0.75
+ONE_STEP, TWO_STEPS = 0.4, 0.6
 """A part can be missed when the belt moves from one look to the next, or over two, by more than this share of the way
 to the gate."""
+PIECE = 0.6
+"""What lies by more than this share on a part that is settled is a piece of it."""
 LEAST_COVER = 0.5
 """What is smaller than this share of a part hides none."""
 
@@ -90,11 +76,10 @@ class Lane:
         self._pace = motion.Pace(speed)
         self._gate = sight.along(config.gate) / COARSE
         self._pictures: deque[tuple[float, float, Image]] = deque(maxlen=VIEW_LOOKS)
-        self._path: deque[tuple[float, float]] = deque(maxlen=PATH_LOOKS)
+        self._path = Path()
         self._left: list[slice] = []
         self._searched_at = 0
         self._waited = 0
-        self._settled = 0
         self._coverage = Coverage(self._gate, along / COARSE)
         self._steps = deque([0.0, 0.0], maxlen=2)
         self.strict = False
@@ -104,11 +89,8 @@ class Lane:
         """When the belt's motion last explained most of what changed."""
         self.lapses: list[Lapse] = []
         """What the latest look, or the end, showed that nobody can answer for."""
-        self._pattern: Pattern | None = None
-        self._larger: deque[Blob] = deque(maxlen=IN_A_ROW)
-        self._singles: deque[Blob] = deque(before.singles if before else (), maxlen=25)
-        self._smallest = max(4.0, config.part_min_px / (sight.factor * COARSE))
-        self._known_usual = self._usual_of(self._singles)
+        smallest = max(4.0, config.part_min_px / (sight.factor * COARSE))
+        self._measure = Measure(smallest, before.singles if before else ())
 
     @property
     def hidden(self) -> Hidden:
@@ -141,13 +123,8 @@ class Lane:
 
     @property
     def singles(self) -> list[Blob]:
-        """Parts that are clearly single ones, if most were: of those handed out, and those on their way."""
-        coming = [each.blob for each in self._sightings.current if self._is_coming(each)]
-        blobs = sorted((each for each in [*self._singles, *coming] if not each.several), key=lambda blob: blob.area)
-        low = _weighed(blobs, QUARTER)
-        single = [blob for blob in blobs if blob.area < UNIFORM * low < UNIFORM * UNIFORM * blob.area]
-        mostly = 2 * sum(blob.area for blob in single) >= sum(blob.area for blob in blobs)
-        return single if len(single) >= 2 and mostly else []
+        """Parts that are clearly single ones."""
+        return self._measure.singles([each.blob for each in self._sightings.current if self._is_coming(each)])
 
     @property
     def outlines(self) -> tuple[Box, ...]:
@@ -170,13 +147,13 @@ class Lane:
         for rows in self._left:
             evidence[rows] = 0
         profile = motion.profiles(planes) - self._empty.profile
-        passed_s = moment.at_s - self._path[-1][0] if self._path else 0.0
+        passed_s = moment.at_s - self._path.last_s if self._path else 0.0
         self._move(self._pace.step(profile, passed_s) / COARSE)
         height, width = self._unrolled.claimed.shape
         self._unrolled.see(np.asarray(cv2.resize(evidence, (width, height), interpolation=cv2.INTER_AREA), np.uint8))
         if self._pace.doubt < SURE or not self._path:
             self.sure_s = moment.at_s
-        self._path.append((moment.at_s, self._unrolled.position))
+        self._path.add(moment.at_s, self._unrolled.position)
         if moment.image is not None:
             self._pictures.append((moment.at_s, self._unrolled.position, moment.image))
         self._empty.learn(self._busy, self._unrolled.position * COARSE)
@@ -209,7 +186,7 @@ class Lane:
         parts = self._search()
         self.lapses = self._coverage.finish(self._unrolled.position, self._when)
         if self._guesses >= UNSURE:
-            self.lapses.append(Lapse(from_s=self._unsure_s, to_s=self._path[-1][0], reason=UNMEASURED))
+            self.lapses.append(Lapse(from_s=self._unsure_s, to_s=self._path.last_s, reason=UNMEASURED))
         late = [each for each in self._sightings.current if each.travels and self._is_past(each)]
         for each in late:
             self._sightings.drop(each)
@@ -232,24 +209,36 @@ class Lane:
                 self._doubt(each)
         parts = [self._part(each.blob, (), VANISHED) for each in gone if self._is_coming(each) and self._is_known(each)]
         for each in sorted(self._sightings.current, key=lambda each: -each.blob.center[0]):
+            if not any(each is one for one in self._sightings.current):
+                continue  # a piece of one that was settled just now
             if each.stuck:
                 self._sightings.drop(each)
             elif self._has_crossed(each):
-                self._unrolled.claim(each.blob)
-                self._sightings.drop(each)
-                if not self._is_known(each) and (self.strict or each.blob.beside or not self._is_usual(each.blob)):
+                self._claim(each)
+                if not self._is_known(each) and (
+                    self.strict or each.blob.beside or not is_usual(each.blob, self._usual())
+                ):
                     self._doubt(each)
                     continue
                 parts.append(self._handed_out(each))
             elif self._has_slipped_by(each):
-                self._unrolled.claim(each.blob)
-                self._sightings.drop(each)
+                self._claim(each)
                 parts.append(self._part(each.blob, self._views(each), SLIPPED))
             elif each.firm and each.portrait is None and self._pictures:
                 _, position, image = self._pictures[-1]
                 each.portrait = portrait_of(image, self._box(each.blob, position))
                 each.portrayed = each.blob
         return parts
+
+    def _claim(self, each: Sighting) -> None:
+        """It is settled: whatever else is seen of it later is no other part."""
+        self._unrolled.claim(each.blob)
+        if each.outline is not None:
+            self._unrolled.claim(each.outline)
+        self._sightings.drop(each)
+        for piece in self._sightings.current:
+            if self._unrolled.claimed_share(piece.blob) > PIECE:
+                self._sightings.drop(piece)
 
     def _doubt(self, each: Sighting) -> None:
         """What lies there is no part as far as is known, but large enough to hide one."""
@@ -261,13 +250,13 @@ class Lane:
 
     def _when(self, place: float) -> float:
         """About when a place on the belt was at the gate."""
-        goal = self._gate - place
-        return next((at_s for at_s, position in self._path if position >= goal), self._path[-1][0])
+        return self._path.when(self._gate - place)
 
     def _handed_out(self, each: Sighting) -> Part:
         views = self._views(each)
         unseen = UNSEEN if each.portrait is None else COVERED
-        reason = self._sized(each) or (CUT if self._is_cut_off(each.blob) else "") or ("" if views else unseen)
+        too_large = self._measure.take(each.blob, self._usual(), learn=each.entered or not each.blob.beside)
+        reason = too_large or (CUT if self._is_cut_off(each.blob) else "") or ("" if views else unseen)
         return self._part(each.blob, views, reason)
 
     def _has_crossed(self, each: Sighting) -> bool:
@@ -291,9 +280,9 @@ class Lane:
             return False
         blob = each.blob
         known = self._is_known(each) if self._usual().settled else each.firm
-        if not known or not self._is_usual(blob):
+        if not known or not is_usual(blob, self._usual()):
             return False
-        watched = self._path[0][1] < self._gate - blob.center[0]
+        watched = self._path.first < self._gate - blob.center[0]
         return watched and not each.unseen and self._unrolled.claimed_share(blob) < 0.1
 
     def _is_cut_off(self, blob: Blob) -> bool:
@@ -307,61 +296,13 @@ class Lane:
         """Whether it came with the belt, or was seen long and wholly: what reaches in from the side is neither."""
         return each.entered or (each.firm and not self.strict)
 
-    def _is_usual(self, blob: Blob) -> bool:
-        """Whether it is no less than a part, as far as is known what parts are like, and looks like one."""
-        usual = self._usual()
-        if usual.pattern is not None and usual.pattern.likeness(blob.shape) < LIKE:
-            return False
-        return blob.area > 0.5 * usual.area and blob.thickness > 0.6 * usual.thickness
-
     def _is_coming(self, each: Sighting) -> bool:
         place = each.blob.center[0] + self._unrolled.position
         entirely = each.blob.left + self._unrolled.whole >= 1
         return each.travels and each.looks >= 2 * FEWEST_LOOKS and entirely and place < self._gate
 
     def _usual(self) -> Usual:
-        """What the parts handed out were like, and before there are any, those on the way."""
-        if self._singles:
-            return self._known_usual
-        return self._usual_of([each.blob for each in self._sightings.current if each.travels and not each.blob.several])
-
-    def _sized(self, each: Sighting) -> str:
-        """Learn what parts are like; a reason when this one is too large for one, unless that has become usual."""
-        usual, blob = self._usual(), each.blob
-        if blob.several:
-            return SEVERAL
-        most = LARGE if usual.uniform else HUGE
-        if usual.settled and blob.area > most * usual.area:
-            self._larger.append(blob)
-            if len(self._larger) < IN_A_ROW or not _are_alike([each.area for each in self._larger]):
-                return TOO_LARGE
-            self._singles.clear()
-            self._singles.extend(self._larger)
-            self._larger.clear()
-        elif not blob.beside:
-            self._singles.append(blob)
-        self._known_usual = self._usual_of(self._singles)
-        return ""
-
-    def _usual_of(self, blobs: Sequence[Blob]) -> Usual:
-        if not blobs:
-            return Usual(smallest=self._smallest)
-        count = len(self._singles)
-        alike = count >= 3 and _are_alike([blob.area for blob in blobs])
-        return Usual(
-            area=_weighed(blobs, QUARTER),
-            thickness=median(blob.thickness for blob in blobs),
-            uniform=count >= 6 and alike,
-            settled=count >= 3,
-            pattern=self._pattern_of(blobs) if alike else None,
-            smallest=self._smallest,
-        )
-
-    def _pattern_of(self, blobs: Sequence[Blob]) -> Pattern | None:
-        """Their common shape, worked out anew only now and then once it is well known."""
-        if self._pattern is None or len(blobs) < ANEW or self._settled % ANEW == 0:
-            self._pattern = pattern_of([blob.shape for blob in blobs])
-        return self._pattern
+        return self._measure.usual([each.blob for each in self._sightings.current if each.travels])
 
     def _busy(self) -> NDArray[np.uint8]:
         """Not 0 on and right beside everything that may be a part, in pixels of the look."""
@@ -377,7 +318,6 @@ class Lane:
         return np.asarray(cv2.resize(mask, self.sight.size, interpolation=cv2.INTER_NEAREST), np.uint8)
 
     def _part(self, blob: Blob, views: tuple[View, ...], reason: str) -> Part:
-        self._settled += 1
         at_s, speed = self._crossing(blob)
         return Part(
             number=0,
@@ -391,15 +331,8 @@ class Lane:
 
     def _crossing(self, blob: Blob) -> tuple[float, float]:
         """When the centre crossed the gate, between two looks, and how fast the belt ran around then."""
-        goal = self._gate - blob.center[0]
-        path = list(self._path)
-        for index in range(len(path) - 1, 0, -1):
-            (before_s, before), (after_s, after) = path[index - 1], path[index]
-            if before < goal <= after:
-                first, last = path[max(0, index - 4)], path[min(len(path) - 1, index + 3)]
-                speed = (last[1] - first[1]) / (last[0] - first[0]) if last[0] > first[0] else 0.0
-                return before_s + (goal - before) / (after - before) * (after_s - before_s), speed
-        return path[-1][0], self._pace.usual / COARSE
+        crossed = self._path.crossed(self._gate - blob.center[0])
+        return crossed or (self._path.last_s, self._pace.usual / COARSE)
 
     def _views(self, each: Sighting) -> tuple[View, ...]:
         where = {at_s: position for at_s, position, _ in self._pictures}
@@ -417,20 +350,3 @@ class Lane:
         moved = self._unrolled.position if position is None else position
         left, right = (blob.left + moved) * COARSE, (blob.right + moved) * COARSE
         return self.sight.box(left, blob.top * COARSE, right, blob.bottom * COARSE)
-
-
-def _weighed(blobs: Sequence[Blob], share: float) -> float:
-    """The area at which blobs no larger make up this share of all area: crumbs are many, but weigh little."""
-    total, sums = sum(blob.area for blob in blobs), 0
-    for area in sorted(blob.area for blob in blobs):
-        sums += area
-        if sums >= share * total:
-            return area
-    return 0.0
-
-
-def _are_alike(areas: Sequence[int]) -> bool:
-    """Whether all but a tenth at either end lie within a factor."""
-    ordered = sorted(areas)
-    spare = len(ordered) // 8
-    return ordered[-1 - spare] < UNIFORM * ordered[spare]

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import median
 
 import cv2
 import numpy as np
@@ -231,6 +232,7 @@ class Pace:
     def __init__(self, usual: float) -> None:
         self.usual = usual
         self._now = usual
+        self._speeds: deque[float] = deque([usual], maxlen=9)
         self._key: Profiles | None = None
         self._since_key = 0.0
         self._trust: Profiles = np.ones((1, 1), dtype=np.float32)
@@ -268,8 +270,10 @@ class Pace:
             self._key, self._since_key = profile, 0.0
         speed = moved / passed_s
         self._now += 0.6 * (speed - self._now)
-        if speed > 0.3 * self.usual:
-            self.usual += 0.05 * (speed - self.usual)
+        self._speeds.append(speed)
+        middle = median(self._speeds)  # a camera that shakes is as often too fast as too slow
+        if middle > 0.3 * self.usual:
+            self.usual += 0.05 * (middle - self.usual)
         return moved
 
     def _found(self, key: Profiles, now: Profiles, passed_s: float) -> float | None:

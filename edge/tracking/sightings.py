@@ -12,6 +12,8 @@ PROVEN = 6.0
 """So many pixels must the belt have moved under a patch before it can be told from the scenery."""
 ENTRY = 3
 """So near to where the belt comes in has a part just come in."""
+BEGINNING = 4
+"""What is seen in so many searches at first was there before."""
 LOOSE, SLIPS, STANDS = 2.0, 0.15, 0.7
 """A part stays on its spot of the belt but for so many pixels and this share of the way; what slides by more than the
 last share stands still, or goes its own way."""
@@ -25,6 +27,8 @@ CLAIMED = 0.4
 """What lies on parts that were handed out with more than this share of it is one of those."""
 SCRAP = 0.7
 """So much of the smallest part may a patch show beside what was handed out, and is still not worth cutting."""
+ABOUT = 0.25
+"""What differs from the usual part by less than this share of its area is one."""
 NEIGHBOURLY = 0.25
 """Parts that touch or overlap share no more than this of their upright boxes."""
 PATIENCE = 6
@@ -59,6 +63,8 @@ class Sighting:
     unseen: int = 0
     entered: bool = False
     """Whether it was there from the beginning or came in where the belt comes in."""
+    outline: Blob | None = None
+    """How it was seen last when it was as large as a part; later looks may show only a piece of it."""
     portrait: Image | None = None
     """What it looked like when it was known to be a part."""
     portrayed: Blob | None = None
@@ -101,9 +107,11 @@ class Sightings:
     unrolled: Unrolled
     current: list[Sighting] = field(default_factory=list)
     _known: list[_Known] = field(default_factory=list)
+    _searches: int = 0
 
     def look(self, usual: Usual) -> list[Sighting]:
         """Bring everything up to date; gives the sightings that have gone for good."""
+        self._searches += 1
         whole = self.unrolled.whole
         kept, changed, ages = self._compared(groups(self.unrolled.evidence, usual))
         same = {id(each) for known in kept for each in known.sightings}
@@ -117,6 +125,8 @@ class Sightings:
         seen = list({id(each): each for known in kept for each in known.sightings}.values())
         for each in seen:
             self._judge(each)
+            if usual.settled and abs(each.blob.area - usual.area) < ABOUT * usual.area:
+                each.outline = each.blob
             each.looked_at = self.unrolled.position
         there = {id(each) for each in seen}
         return self._missed([each for each in old if id(each) not in there], seen)
@@ -187,6 +197,7 @@ class Sightings:
             return child  # next to it or over it, not a piece of it: nothing is known of this one
         child.first_place, child.looks, child.travels = min(best.first_place, place), best.looks + 1, best.travels
         child.entered |= best.entered
+        child.outline = best.outline
         return child
 
     def _follow(self, each: Sighting, blob: Blob) -> None:
@@ -213,7 +224,8 @@ class Sightings:
     def _new(self, blob: Blob, place: float) -> Sighting:
         by_front = blob.right + self.unrolled.whole < self.unrolled.evidence.shape[1]
         edge = blob.right if by_front else blob.left
-        entered = blob.left + self.unrolled.whole <= ENTRY or self.unrolled.position < ENTRY
+        was_there = self.unrolled.position < ENTRY and self._searches <= BEGINNING
+        entered = blob.left + self.unrolled.whole <= ENTRY or was_there
         return Sighting(
             blob=blob,
             first_place=place,

@@ -17,7 +17,7 @@ MEMORY = 0.25
 """How much the newest look weighs: about four looks decide, so flicker and standing ghosts fade."""
 FIRST = 0.6
 """How far the first look at a fresh stretch of belt is believed."""
-CLAIMS_KEPT = 256
+CLAIMS_KEPT = 512
 
 
 class Unrolled:

@@ -25,7 +25,7 @@ from edge.sources.simulation.scenario import SCENARIOS
 from edge.sources.simulation.schedule import Placement
 from edge.sources.simulator import Simulator
 from edge.tracking import open_tracker
-from edge.tracking.lane import SEVERAL, TOO_LARGE
+from edge.tracking.measure import SEVERAL, TOO_LARGE
 
 NEAR = 0.6
 """A report is about a part when it is no farther from it than this share of the part, either way."""

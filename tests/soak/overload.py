@@ -18,7 +18,7 @@ from threading import Event, Thread
 from typing import Any
 
 from edge import app, config, engine, truth
-from edge.domain import Decision, Frame, Image, Scores, Verdict
+from edge.domain import Decision, Frame, Image, Lapse, Scores, Verdict
 from edge.line import NO_TIME
 from edge.message import Record
 from edge.notify import Notifier
@@ -81,6 +81,10 @@ class Outcome:
     """Each with its latency and the moment of its capture since the start."""
     compared: truth.Comparison
     """After the belt was learned."""
+    untold: int
+    """Of the missed, those that no event `parts_unfollowed` speaks of."""
+    unfollowed_s: float
+    """For so long such events say that parts may have passed."""
     skipped: int
     """Frames that the simulated camera itself had no processor for."""
     dropped: int
@@ -112,6 +116,7 @@ class Outcome:
             f"{self.settled} parts settled, {len(self.verdicts)} verdicts, {len(self.late)} after the deadline, "
             f"{no_time} reviewed for want of time; {told}; views {dict(sorted(views.items()))}; {self.dropped} frames "
             f"dropped, {self.skipped} skipped; of {self.compared.parts} parts missed {self.compared.missed}, "
+            f"{self.untold} of them without an event (events for {self.unfollowed_s:.1f} s), "
             f"duplicates {self.compared.duplicates}, phantoms {self.compared.phantom}; "
             f"at most {self.deepest} verdicts waited; memory {self.grown_bytes / 1e6:+.1f} MB"
         )
@@ -154,6 +159,8 @@ def run(folder: Path, seconds: float, *, shedding: bool = True, seed: int = 1, s
         engine.build_classifier = original
     if not shedding:
         daemon.line.budget = None
+    lapses: list[Lapse] = []
+    daemon.line._lapsed = lapses.append
     deepest, sizes, done = [0], [], Event()
 
     def watch() -> None:
@@ -168,16 +175,29 @@ def run(folder: Path, seconds: float, *, shedding: bool = True, seed: int = 1, s
     watcher.join()
     assert code == 0
     third = len(sizes) // 3
+    true, said, from_s = camera.simulator.truth(), [each for each, _, _ in verdicts], began_s + LEARNING_S * slower
     return Outcome(
         slower=slower,
         settled=daemon.line._settled,
         verdicts=verdicts,
-        compared=_compared([each for each, _, _ in verdicts], camera.simulator.truth(), began_s + LEARNING_S * slower),
+        compared=_compared(said, true, from_s),
+        untold=_compared(said, _answered_for(true, lapses), from_s).missed,
+        unfollowed_s=sum(each.to_s - each.from_s for each in lapses),
         skipped=camera.skipped,
         dropped=daemon.board.snapshot()["camera"]["dropped"].get("overload", 0),
         deepest=deepest[0],
         grown_bytes=round(median(sizes[2 * third :]) - median(sizes[third : 2 * third])),
     )
+
+
+def _answered_for(true: truth.Truth, lapses: list[Lapse]) -> truth.Truth:
+    """Without the parts that crossed while an event says that parts may have passed unfollowed."""
+    parts = [
+        part
+        for part in true.parts or ()
+        if not any(lapse.from_s <= part.crossed_at_s <= lapse.to_s for lapse in lapses)
+    ]
+    return replace(true, count=len(parts), parts=tuple(parts))
 
 
 def _compared(verdicts: list[Verdict], true: truth.Truth, from_s: float) -> truth.Comparison:
