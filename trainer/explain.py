@@ -104,9 +104,11 @@ def occlusion(evidence: Callable[[Image], float], picture: Image, patch_px: int 
 
 
 def points_at(heat: Heat, mask: NDArray[np.float32], reach_px: float = 8.0) -> bool:
-    """Whether the hottest place lies within `reach_px` of a known flaw; `mask` is `(height, width)`, 0 to 1."""
+    """Whether the middle of the hottest place lies within `reach_px` of a flaw; `mask` is `(height, width)`, 0 to 1."""
     height, width = mask.shape
-    row, column = np.unravel_index(int(np.argmax(heat)), heat.shape)
+    # A cell sees farther than it is wide, and is often loudest where a flaw has just come into its view.
+    calm = cv2.GaussianBlur(heat.astype(np.float32), (0, 0), 1.0)
+    row, column = np.unravel_index(int(np.argmax(calm)), heat.shape)
     y, x = (row + 0.5) * height / heat.shape[0], (column + 0.5) * width / heat.shape[1]
     away = cv2.distanceTransform((mask < 0.4).astype(np.uint8), cv2.DIST_L2, 5)
     return bool(away[min(height - 1, int(y)), min(width - 1, int(x))] <= reach_px)

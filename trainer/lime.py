@@ -44,15 +44,20 @@ def lime(
 def superpixels(picture: Image, regions: int) -> NDArray[np.intp]:
     """About `regions` compact regions of like brightness: the number of its region for each place."""
     height, width = picture.shape[:2]
-    small = cv2.resize(picture, (64, 64), interpolation=cv2.INTER_AREA).reshape(64, 64, -1).astype(np.float64)
-    down, across = np.mgrid[0:64, 0:64]
-    side = max(2, round(regions**0.5))
-    reach = 64 / side
-    features = np.dstack([down / reach, across / reach, small / 40]).reshape(64 * 64, -1)
-    middles = ((np.arange(side) + 0.5) * reach).astype(int)
-    first = features.reshape(64, 64, -1)[np.ix_(middles, middles)].reshape(side * side, -1)
-    found = KMeans(side * side, init=first, n_init=1, max_iter=8).fit_predict(features).reshape(64, 64)
-    numbered = np.unique(found, return_inverse=True)[1].reshape(64, 64).astype(np.uint8)
+    # Few enough places for the clusters to be found quickly, in the picture's own proportions.
+    scale = 64 / (height * width) ** 0.5
+    rows, columns = max(8, round(height * scale)), max(8, round(width * scale))
+    small = cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_AREA).reshape(rows, columns, -1)
+    reach = (rows * columns / regions) ** 0.5
+    down, across = np.mgrid[0:rows, 0:columns]
+    features = np.dstack([down / reach, across / reach, small.astype(np.float64) / 40])
+    high, wide = (max(1, round(side / reach)) for side in (rows, columns))
+    middles = np.ix_(
+        ((np.arange(high) + 0.5) * rows / high).astype(int), ((np.arange(wide) + 0.5) * columns / wide).astype(int)
+    )
+    first = features[middles].reshape(high * wide, -1)
+    found = KMeans(high * wide, init=first, n_init=1, max_iter=8).fit_predict(features.reshape(rows * columns, -1))
+    numbered = np.unique(found, return_inverse=True)[1].reshape(rows, columns).astype(np.uint8)
     return np.asarray(cv2.resize(numbered, (width, height), interpolation=cv2.INTER_NEAREST), dtype=np.intp)
 
 

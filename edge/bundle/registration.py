@@ -17,13 +17,14 @@ def read(section: dict[str, Any], height: int, width: int, channels: int) -> Rin
             raise ValueError(f"input.width is {width}; of a strip it is a multiple of 8 above {4 * WRAP_PX}")
         return _ring(section)
     if kind == "template":
-        if height % COARSER or width % COARSER or channels != 1 or not _is_compact(height, width):
+        if height % COARSER or width % COARSER or channels != 1 or not is_compact(height, width):
             raise ValueError("input of a template must be gray, in sides from 32 to 512 that are multiples of 4")
         return _template(section, height, width)
     raise ValueError(f"input.registration {str(kind)[:40]!r} is not known to this version")
 
 
-def _is_compact(height: int, width: int) -> bool:
+def is_compact(height: int, width: int) -> bool:
+    """Whether a part can be looked for on a template of this size."""
     return min(height, width) >= 32 and max(height, width) <= 512 and max(height, width) <= 4 * min(height, width)
 
 

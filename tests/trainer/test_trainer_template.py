@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -9,12 +10,13 @@ import cv2
 import numpy as np
 import outlines
 import pytest
-from drawn import TINY_TEMPLATE, fill_brackets
+from drawn import TINY_TEMPLATE, draw_ring, fill_brackets
 
 from edge.__main__ import main as device
 from edge.bundle import Bundle, InputSpec, Template, Unregistered, laid, prepare, readable_image
-from trainer import counterfactual, dataset, divide, laying, recipe, register
+from trainer import counterfactual, dataset, divide, laying, leakage, recipe, register, roundness
 from trainer.__main__ import main
+from trainer.dataset import Dataset, Picture
 from trainer.errors import Refused
 from trainer.layout import Layout
 from trainer.run import Run
@@ -126,6 +128,22 @@ def test_whether_parts_turn_is_measured(outline: object, turned: bool, turns: bo
     assert (found.template.turns, found.template.projective) == (turns, False)
 
 
+def test_copies_of_a_part_are_told_from_other_parts_of_its_kind(tmp_path: Path, layout: Layout) -> None:
+    random, files = np.random.default_rng(4), []
+    for part, picture in enumerate(brackets(10, first=300)):
+        turned = cv2.warpAffine(
+            picture, cv2.getRotationMatrix2D((63.5, 63.5), 40, 1.0), (128, 128), borderMode=cv2.BORDER_REPLICATE
+        )
+        relit = np.clip(turned * 0.85 + 12 + random.normal(0, 1, turned.shape), 0, 255).astype(np.uint8)
+        for name, each in ((f"{part}.png", picture), (f"{part}-copy.png", relit))[: 2 if part < 4 else 1]:
+            cv2.imwrite(str(tmp_path / name), each)
+            files.append(Picture(file=name, label="ok", group=name, sha256=""))
+    data = Dataset(root=tmp_path, pictures=tuple(files))
+    found = leakage.parts(len(files), divide.prints(layout.spec, data, files).pairs())
+    named = [files[leader].file.split("-")[0].removesuffix(".png") for leader in found]
+    assert named == [each.file.split("-")[0].removesuffix(".png") for each in files]
+
+
 def leaning(seed: int) -> np.ndarray:
     """A good bracket seen at an angle that is never the same."""
     random = np.random.default_rng(seed)
@@ -139,6 +157,31 @@ def test_whether_perspective_matters_is_measured() -> None:
     found, said = laying.choose([leaning(seed) for seed in range(24)], (96, 96), 1)
     assert found is not None, said
     assert found.template.projective
+
+
+def rimmed(seed: int, flaw_px: float) -> np.ndarray:
+    """A round part with a bore and a rim; 0: good, else with a pit that far from its middle."""
+    picture, random = draw_ring(seed, "ok", 128), np.random.default_rng(seed)
+    if flaw_px:
+        angle = random.uniform(0, 2 * np.pi)
+        at = (round(64 + flaw_px * np.cos(angle)), round(64 + flaw_px * np.sin(angle)))
+        cv2.circle(picture, at, 3, 235, -1, cv2.LINE_AA)
+    return picture
+
+
+@pytest.mark.parametrize(("flaw_px", "left_out"), [(30.0, False), (6.0, True)])
+def test_it_is_said_when_a_ring_leaves_out_what_differs(
+    flaw_px: float, left_out: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = [rimmed(i, 0 if i < 24 else flaw_px) for i in range(36)]
+    ring, _ = roundness.choose(pictures, 1)
+    assert ring is not None
+    # As of a part with a second edge farther out: only what lies between the two is unrolled.
+    narrow = dataclasses.replace(ring, inner=0.55)
+    monkeypatch.setattr(register.roundness, "choose", lambda *_: (narrow, "nearly all pictures show a ring"))
+    settled, why = register.settled(recipe.Recipe(), pictures, [i < 24 for i in range(36)])
+    assert settled.input.registration == "ring", why
+    assert ("only where its strip does not reach" in why) == left_out
 
 
 def test_parts_that_differ_have_no_reference() -> None:
