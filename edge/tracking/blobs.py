@@ -30,6 +30,8 @@ ROW = 0.7
 FIELD, FEWEST, GAPS = 0.2, 4, 0.03
 """A field of parts that touch all round takes up at least this share of the picture, holds so many, and leaves gaps of
 this share between them."""
+MANY = 6
+"""While the usual part is unknown they must be so many: one part with vanes or ribs has some that are alike, too."""
 HIGHEST, LOWEST, LEVELS = 0.97, 0.25, 16
 """Necks in a field are looked for at so many depths, of the deepest."""
 HOLLOW, SPECK = 0.65, 6
@@ -167,7 +169,9 @@ def _equals(shape: Mask, left: int, top: int, usual: Usual) -> list[Blob]:
     pieces = _grown(padded, depth, *_summits(depth), left, top)
     alike = _row_of_equals(pieces)
     area = median(each.area for each in alike) if alike else 0
-    if len(alike) < FEWEST or (usual.settled and not usual.area < LUMP * area < LUMP * LUMP * usual.area):
+    if len(alike) < (FEWEST if usual.settled else MANY):
+        return []
+    if usual.settled and not usual.area < LUMP * area < LUMP * LUMP * usual.area:
         return []
     return [each for each in pieces if each.area >= CRUMB * area]
 
