@@ -28,7 +28,7 @@ from edge.commands.settings import find_config
 from edge.domain import Frame
 from edge.judge import Judge
 from edge.sources.simulator import Simulator
-from edge.tracking import background, lane, motion, sight, sightings, unrolled
+from edge.tracking import background, coverage, hidden, lane, measure, motion, sight, sightings, unrolled
 
 BARE = "half size", "empty belt", "split", "crops", "crop to tensor", "invoke"
 """What any tracker of this kind cannot do without."""
@@ -46,7 +46,9 @@ STAGES: list[tuple[str, Any, str]] = [
     ("crops", lane, "best_views"),
     ("known again", lane, "resembles"),
     ("known again", lane, "portrait_of"),
-    ("the usual part", lane.Lane, "_usual_of"),
+    ("the usual part", measure.Measure, "_usual_of"),
+    ("what hides", hidden.Hidden, "see"),
+    ("what is told", coverage.Coverage, "passed"),
     ("handed out", lane.Lane, "_search"),
     ("judge", Judge, "decide"),
     ("crop to tensor", tflite, "prepare"),
