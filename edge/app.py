@@ -116,15 +116,7 @@ class Daemon:
         patient = patient or isinstance(config.source.chosen, ClipSource)
         self._capture = self._capturing(patient)
         self._delivery = self._delivering(speaker)
-        self._inspecting = Inspecting(
-            self.line,
-            self._mailbox,
-            self._delivery,
-            machine=self.machine,
-            board=self.board,
-            metrics=self.metrics,
-            patient=patient,
-        )
+        self._inspecting = self._inspecting_with(patient)
 
     def run(self, notifier: Notifier) -> int:
         """Inspect until SIGTERM, SIGINT or the end of the input, then drain and stop; 0 when all went well.
@@ -256,6 +248,17 @@ class Daemon:
             on_up=self.telling.camera,
             on_frame=lambda _: frames.inc(),
             on_drop=self.telling.dropped,
+            patient=patient,
+        )
+
+    def _inspecting_with(self, patient: bool) -> Inspecting:
+        return Inspecting(
+            self.line,
+            self._mailbox,
+            self._delivery,
+            machine=self.machine,
+            board=self.board,
+            metrics=self.metrics,
             patient=patient,
         )
 
