@@ -106,7 +106,7 @@ def _weighed(blobs: Sequence[Blob], share: float) -> float:
 
 
 def _are_alike(areas: Sequence[int]) -> bool:
-    """Whether all but a tenth at either end lie within a factor."""
+    """Whether all but an eighth at either end lie within a factor."""
     ordered = sorted(areas)
     spare = len(ordered) // 8
     return ordered[-1 - spare] < UNIFORM * ordered[spare]

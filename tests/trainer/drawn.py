@@ -114,3 +114,25 @@ def fill_brackets(root: Path, parts: int) -> Path:
             picture = outlines.bracket(1000 * number + part, kind, 128)[0]
             cv2.imwrite(str(root / label / f"{part:02d}.png"), picture)
     return root
+
+
+def film(
+    path: Path, parts: list[np.ndarray], *, size: tuple[int, int], gap_px: int, ground: int, frames: int, seed: int
+) -> Path:
+    """A clip of square gray parts that pass, 5 px a frame, `gap_px` from one to the next; `size`: `(width, height)`."""
+    width, height = size
+    side = len(parts[0])
+    top = (height - side) // 2
+    video = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 30, size)
+    random = np.random.default_rng(seed)
+    for step in range(frames + gap_px * len(parts) // 5):
+        frame = np.full((height, width), ground, np.uint8)
+        for number, part in enumerate(parts):
+            left = 5 * (step - 40) - gap_px * number - side
+            a, b = max(0, left), min(width, left + side)
+            if a < b:
+                frame[top : top + side, a:b] = part[:, a - left : b - left]
+        noisy = np.clip(frame + random.normal(0, 2, frame.shape), 0, 255).astype(np.uint8)
+        video.write(cv2.cvtColor(noisy, cv2.COLOR_GRAY2BGR))
+    video.release()
+    return path

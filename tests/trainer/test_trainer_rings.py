@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from drawn import TINY_RING, draw_ring, fill_rings
+from drawn import TINY_RING, draw_ring, fill_rings, film
 
 from edge.__main__ import main as device
 from edge.bundle import Bundle, Unregistered, prepare, readable_image
@@ -103,21 +103,9 @@ def test_golden_pictures_are_whole_and_registered_on_the_device(bundle: Bundle) 
 
 def belt(path: Path) -> Path:
     """A clip of round parts, and one square that nobody can register, drawn past a camera."""
-    random = np.random.default_rng(5)
     parts = [draw_ring(5000, "ok"), draw_ring(6000, "hole"), np.full((96, 96), 45, np.uint8), draw_ring(5001, "ok")]
     cv2.rectangle(parts[2], (10, 10), (85, 85), 170, -1)
-    film = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 30, (320, 160))
-    for step in range(60 + 140 * len(parts) // 5):
-        frame = np.full((160, 320), 45, np.uint8)
-        for number, part in enumerate(parts):
-            left = 5 * (step - 40) - 140 * number - 96
-            a, b = max(0, left), min(320, left + 96)
-            if a < b:
-                frame[32:128, a:b] = part[:, a - left : b - left]
-        noisy = np.clip(frame + random.normal(0, 2, frame.shape), 0, 255).astype(np.uint8)
-        film.write(cv2.cvtColor(noisy, cv2.COLOR_GRAY2BGR))
-    film.release()
-    return path
+    return film(path, parts, size=(320, 160), gap_px=140, ground=45, frames=60, seed=5)
 
 
 def test_the_line_takes_the_bundle_and_reviews_what_it_cannot_register(bundle: Bundle, tmp_path: Path) -> None:

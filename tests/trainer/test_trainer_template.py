@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import outlines
 import pytest
-from drawn import TINY_TEMPLATE, draw_ring, fill_brackets
+from drawn import TINY_TEMPLATE, draw_ring, fill_brackets, film
 
 from edge.__main__ import main as device
 from edge.bundle import Bundle, InputSpec, Template, Unregistered, laid, prepare, readable_image
@@ -92,19 +92,7 @@ def belt(path: Path) -> Path:
     round_part = np.full((128, 128), 50, np.uint8)
     cv2.circle(round_part, (64, 64), 50, 150, -1, cv2.LINE_AA)
     parts = [brackets(1, "good", 5000)[0], round_part, brackets(1, "pit", 6000)[0]]
-    film = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 30, (400, 200))
-    random = np.random.default_rng(2)
-    for step in range(70 + 180 * len(parts) // 5):
-        frame = np.full((200, 400), 50, np.uint8)
-        for number, part in enumerate(parts):
-            left = 5 * (step - 40) - 180 * number - 128
-            a, b = max(0, left), min(400, left + 128)
-            if a < b:
-                frame[36:164, a:b] = part[:, a - left : b - left]
-        noisy = np.clip(frame + random.normal(0, 2, frame.shape), 0, 255).astype(np.uint8)
-        film.write(cv2.cvtColor(noisy, cv2.COLOR_GRAY2BGR))
-    film.release()
-    return path
+    return film(path, parts, size=(400, 200), gap_px=180, ground=50, frames=70, seed=2)
 
 
 def test_the_line_reviews_what_is_no_such_part(bundle: Bundle, tmp_path: Path) -> None:
