@@ -30,6 +30,8 @@ from edge.sinks.sparkplug_node import REBIRTH, EdgeNode
 from edge.sinks.sparkplug_wire import DataType, Garbled, Metric, booleans, encode
 from edge.sinks.trouble import Lost
 
+pytestmark = pytest.mark.wall_clock
+
 DECODER = """
 const payloads = require("sparkplug-payload").get("spBv1.0");
 const answer = line => {
