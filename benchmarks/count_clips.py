@@ -9,7 +9,11 @@ DATA/clips holds the clips and `ground_truth.csv` with the columns `file`, `line
 from __future__ import annotations
 
 import argparse
+import ast
 import csv
+import importlib
+import inspect
+import pkgutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,77 +25,20 @@ from types import ModuleType
 
 import cv2
 
+import edge.tracking
 from edge.config import ClipSource, Tracking
 from edge.domain import Frame, Part
 from edge.sources.clip import Clip
-from edge.tracking import (
-    background,
-    blobs,
-    hidden,
-    lane,
-    learning,
-    measure,
-    motion,
-    open_tracker,
-    pattern,
-    sight,
-    sightings,
-    tracker,
-    unrolled,
-    views,
-)
-from edge.tracking.calibrate import calibrate
+from edge.tracking import calibrate as calibration
+from edge.tracking import open_tracker
 
-THRESHOLDS: list[tuple[ModuleType, str]] = [
-    *((background, name) for name in ("FAINT", "PLAIN", "QUIET", "RATE", "DOUBTFUL", "SCENERY", "SPREAD_OF_QUANTILE")),
-    *(
-        (blobs, name)
-        for name in (
-            "LITTLE",
-            "MUCH",
-            "OWN",
-            "NECK",
-            "DEEP_NECK",
-            "LUMP",
-            "CRUMB",
-            "THIN",
-            "HOLE",
-            "ALIKE",
-            "ROW",
-            "SURELY_SEVERAL",
-        )
-    ),
-    *((unrolled, name) for name in ("MEMORY", "FIRST")),
-    *((sightings, name) for name in ("PROVEN", "STUCK", "PATIENCE", "FEWEST_LOOKS", "NEIGHBOURLY", "ABOUT", "WITHIN")),
-    *((motion, name) for name in ("NOTICED", "KEY_PX", "MOST_COLUMNS", "FEW_CHANGES", "FADE")),
-    *((motion, name) for name in ("FAR_ENOUGH_PX", "CLEAR", "SWITCH", "SPEAKS", "GOES_ON", "HALTS")),
-    *((background, name) for name in ("RECURS", "ALIKE", "CARRIED")),
-    *((learning, name) for name in ("SURE_SCORE", "SURE_MARGIN", "TRAVEL", "AGREED", "SAME_SPEED", "COARSEST")),
-    *((learning, name) for name in ("AGREED_LOOKS", "AGREED_S", "CONFIRMED")),
-    *((hidden, name) for name in ("SHOWS", "REMEMBERED", "WIDEST", "PASSED", "SELDOM", "EVERY")),
-    *((lane, name) for name in ("STEP", "WAIT", "CUT_OFF", "DOUBTED", "SURE", "UNSURE", "LONGEST_S")),
-    *((lane, name) for name in ("ONE_STEP", "TWO_STEPS", "SLIM", "EARLY", "PIECE", "LEAST_COVER")),
-    *((measure, name) for name in ("UNIFORM", "HUGE", "LARGE", "QUARTER", "LIKE")),
-    *((pattern, name) for name in ("AGREE", "FITS", "EXPLAINED", "CROWDED")),
-    *((sightings, name) for name in ("FIRM", "STEADY", "ENTRY", "LOOSE", "SLIPS", "STANDS")),
-    (views, "SAME"),
-    (sight, "LONG_SIDE_PX"),
-]
-USERS = (
-    background,
-    blobs,
-    hidden,
-    lane,
-    learning,
-    measure,
-    motion,
-    pattern,
-    sight,
-    sightings,
-    tracker,
-    unrolled,
-    views,
-)
+NO_THRESHOLDS = {
+    "motion.BANDS", "motion.LAGS", "pace.MOST_COLUMNS", "pace.MOST_GUESSES", "learning.PICKED", "learning.KEPT_BYTES",
+    "learning.KEPT_LOOKS_BYTES", "path.LOOKS", "gallery.COARSE", "gallery.VIEW_LOOKS", "unrolled.CLAIMS_KEPT",
+    "sightings.NEIGHBOURS", "necks.LEVELS", "views.PORTRAIT_PX", "views.ROOM_PX", "pattern.MOST", "lane.LONGEST_S",
+    "tracker.TOLD_S",
+}  # fmt: skip
+"""Numbers that say how much is kept, how fine something is or how often it is told, not what is decided."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +59,7 @@ def main() -> None:
     args = parser.parse_args()
     cv2.setNumThreads(1)
     clips = [read(args.folder, row) for row in csv.DictReader((args.folder / "ground_truth.csv").open())]
-    proposals = {clip.name: calibrate(clip.frames, clip.gate, clip.axis).tracking for clip in clips}
+    proposals = proposed(clips)
     print(f"{'clip':28s} {'true':>4s} {'counted':>7s} {'twice':>5s} {'review':>6s} {'ms/frame':>8s}")
     for clip in clips:
         parts, cost_ms = count(clip, proposals[clip.name])
@@ -156,30 +103,61 @@ def twice(parts: list[Part]) -> int:
 
 def vary(clips: list[Clue], proposals: dict[str, Tracking], share: float) -> None:
     """Every single threshold of the tracker, and the calibrated values, down and up."""
-    for module, name in THRESHOLDS:
+    names = [each.name for each in pkgutil.iter_modules(edge.tracking.__path__, "edge.tracking.")]
+    modules = [importlib.import_module(each) for each in names]
+    for module, name in thresholds(modules):
         for factor in (1 - share, 1 + share):
-            with changed(module, name, factor):
-                wrong = []
-                for clip in clips:
-                    found = len(count(clip, proposals[clip.name])[0])
-                    if found != clip.true:
-                        wrong.append(f"{clip.name} {found}/{clip.true}")
-            label = f"{module.__name__.rpartition('.')[2]}.{name} x {factor:g}"
-            print(f"{label:40s} {', '.join(wrong) or 'all exact'}", flush=True)
+            with changed(modules, module, name, factor):
+                anew = proposed(clips) if module is calibration else proposals
+                counts = [(clip, len(count(clip, anew[clip.name])[0])) for clip in clips]
+            wrong = [f"{clip.name} {found}/{clip.true}" for clip, found in counts if found != clip.true]
+            print(f"{label(module, name)} x {factor:g}".ljust(40), ", ".join(wrong) or "all exact", flush=True)
     for clip in clips:
-        tracking = proposals[clip.name]
+        usual = proposals[clip.name]
         for name in ("part_min_px", "speed_px_s"):
             for factor in (1 - share, 1 + share):
-                found = len(count(clip, replace(tracking, **{name: getattr(tracking, name) * factor}))[0])
+                found = len(count(clip, replace(usual, **{name: getattr(usual, name) * factor}))[0])
                 if found != clip.true:
                     print(f"config {name} x {factor:g}: {clip.name} {found}/{clip.true}", flush=True)
 
 
+def proposed(clips: list[Clue]) -> dict[str, Tracking]:
+    """What calibrating proposes for each clip."""
+    return {clip.name: calibration.calibrate(clip.frames, clip.gate, clip.axis).tracking for clip in clips}
+
+
+def label(module: ModuleType, name: str) -> str:
+    """The short name of a threshold."""
+    return f"{module.__name__.rpartition('.')[2]}.{name}"
+
+
+def thresholds(modules: list[ModuleType]) -> Iterator[tuple[ModuleType, str]]:
+    """Every number that a module of the tracker names in capitals, where it is defined."""
+    for module in modules:
+        for name in defined(ast.parse(inspect.getsource(module))):
+            value = getattr(module, name)
+            numbers = value if isinstance(value, tuple) else (value,)
+            if (
+                name.isupper()
+                and label(module, name) not in NO_THRESHOLDS
+                and all(type(each) in (int, float) for each in numbers)
+            ):
+                yield module, name
+
+
+def defined(code: ast.Module) -> Iterator[str]:
+    """The names that are assigned at the top of a module, one by one."""
+    for statement in code.body:
+        if isinstance(statement, ast.Assign):
+            for target in statement.targets:
+                yield from (each.id for each in ast.walk(target) if isinstance(each, ast.Name))
+
+
 @contextmanager
-def changed(module: ModuleType, name: str, factor: float) -> Iterator[None]:
+def changed(modules: list[ModuleType], module: ModuleType, name: str, factor: float) -> Iterator[None]:
     """The threshold changed wherever it was imported to; whole numbers stay whole and move by at least one."""
     usual = getattr(module, name)
-    users = [each for each in USERS if getattr(each, name, None) is usual]
+    users = [module, *(each for each in modules if imports(each, module, name))]
     for each in users:
         setattr(each, name, scaled(usual, factor))
     try:
@@ -189,9 +167,19 @@ def changed(module: ModuleType, name: str, factor: float) -> Iterator[None]:
             setattr(each, name, usual)
 
 
+def imports(user: ModuleType, module: ModuleType, name: str) -> bool:
+    """Whether `user` has this name from that module."""
+    return any(
+        isinstance(statement, ast.ImportFrom)
+        and statement.module == module.__name__
+        and name in (each.name for each in statement.names)
+        for statement in ast.parse(inspect.getsource(user)).body
+    )
+
+
 def scaled(value: object, factor: float) -> object:
     if isinstance(value, tuple):
-        return tuple(each * factor for each in value)
+        return tuple(scaled(each, factor) for each in value)
     if isinstance(value, int):
         step = round(value * factor)
         return step if step != value else value + (1 if factor > 1 else -1)

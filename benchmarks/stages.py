@@ -28,7 +28,7 @@ from edge.commands.settings import find_config
 from edge.domain import Frame
 from edge.judge import Judge
 from edge.sources.simulator import Simulator
-from edge.tracking import background, coverage, hidden, lane, measure, motion, sight, sightings, unrolled
+from edge.tracking import background, coverage, gallery, hidden, lane, measure, pace, sight, sightings, unrolled
 
 BARE = "half size", "empty belt", "split", "crops", "crop to tensor", "invoke"
 """What any tracker of this kind cannot do without."""
@@ -36,16 +36,16 @@ STAGES: list[tuple[str, Any, str]] = [
     ("half size", sight.Sight, "look"),
     ("empty belt", background.EmptyBelt, "evidence"),
     ("empty belt", background.EmptyBelt, "learn"),
-    ("belt's motion", lane.motion, "profiles"),
-    ("belt's motion", motion.Pace, "step"),
+    ("belt's motion", lane, "profiles"),
+    ("belt's motion", pace.Pace, "step"),
     ("unrolled belt", unrolled.Unrolled, "move"),
     ("unrolled belt", unrolled.Unrolled, "see"),
     ("split", sightings, "groups"),
     ("split", sightings, "split"),
     ("who is who", sightings.Sightings, "look"),
-    ("crops", lane, "best_views"),
-    ("known again", lane, "resembles"),
-    ("known again", lane, "portrait_of"),
+    ("crops", gallery, "best_views"),
+    ("known again", gallery, "resembles"),
+    ("known again", gallery, "portrait_of"),
     ("the usual part", measure.Measure, "_usual_of"),
     ("what hides", hidden.Hidden, "see"),
     ("what is told", coverage.Coverage, "passed"),

@@ -20,6 +20,15 @@ with contextlib.suppress(ImportError):  # the trainer's environment and the one 
     settings.load_profile("patient")  # a busy machine is no mistake of the code
 
 ROOT = Path(__file__).parents[1]
+REPEATS = int(os.environ.get("LINEGATE_TEST_REPEATS", "0"))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where strangers share the processor, a test against the clock may be told to try again; the summary names it."""
+    if REPEATS and config.pluginmanager.hasplugin("rerunfailures"):
+        for item in items:
+            if item.get_closest_marker("wall_clock"):
+                item.add_marker(pytest.mark.flaky(reruns=REPEATS))
 
 
 @pytest.fixture(scope="session")

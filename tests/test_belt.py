@@ -22,6 +22,8 @@ from edge.sinks.reject import AGAINST, RejectOutput
 from edge.sources.simulator import Simulator
 from edge.tracking import open_tracker
 
+pytestmark = pytest.mark.wall_clock
+
 FULL_PX_S = 200.0
 
 

@@ -16,6 +16,8 @@ from edge.capture import Capture
 from edge.domain import Frame, SourceError, SourceLost
 from edge.mailbox import Mailbox
 
+pytestmark = pytest.mark.wall_clock
+
 
 class Scripted:
     """A source that plays frame numbers, and raises what it is told to."""

@@ -17,6 +17,8 @@ from test_run import ROOT, Listener, broker, daemon, ended, status, until, writt
 from edge.demo_broker import DemoBroker
 from edge.sinks.journal import Journal
 
+pytestmark = pytest.mark.wall_clock
+
 __all__ = ["broker"]
 
 

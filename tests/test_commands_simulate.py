@@ -14,6 +14,8 @@ from edge.__main__ import main
 from edge.config import ClipSource
 from edge.sources.clip import Clip
 
+pytestmark = pytest.mark.wall_clock
+
 SMALL = """
 source:
   simulator: {width_px: 320, height_px: 160, part_px: 60, fps: 20, speed_px_s: 150, seed: 5}

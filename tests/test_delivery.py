@@ -15,6 +15,8 @@ from edge.delivery import Decided, Delivery
 from edge.domain import Decision, SinkDown, Verdict
 from edge.message import Record
 
+pytestmark = pytest.mark.wall_clock
+
 
 class Disk:
     """A journal in memory that can be made to fail."""

@@ -16,6 +16,8 @@ from brokers import Listener, eventually, needs_mosquitto
 from edge import demo_broker
 from edge.demo_broker import DemoBroker, NoBroker
 
+pytestmark = pytest.mark.wall_clock
+
 needs_amqtt = pytest.mark.skipif(importlib.util.find_spec("amqtt") is None, reason="amqtt is not installed")
 
 kinds = pytest.mark.parametrize(

@@ -21,6 +21,8 @@ import pytest
 import yaml
 from deploying import DEPLOY, GENERAL, PROMETHEUS, PROMISED, ROOT, free_port, metric_names, need, run
 
+pytestmark = pytest.mark.wall_clock
+
 FOLDER = DEPLOY / "grafana"
 BOARD = json.loads((FOLDER / "linegate.json").read_text())
 PANELS = [panel for panel in BOARD["panels"] if panel["type"] != "row"]

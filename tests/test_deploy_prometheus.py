@@ -10,6 +10,8 @@ import pytest
 import yaml
 from deploying import GENERAL, PROMETHEUS, PROMISED, metric_names, need, run
 
+pytestmark = pytest.mark.wall_clock
+
 RULES = PROMETHEUS / "linegate.rules.yml"
 CASES = PROMETHEUS / "linegate.rules.test.yml"
 

@@ -15,6 +15,8 @@ from deploying import DEPLOY, ROOT, need, run
 
 from edge.config import keys, load
 
+pytestmark = pytest.mark.wall_clock
+
 UNIT = DEPLOY / "systemd" / "linegate.service"
 INSTALL = DEPLOY / "systemd" / "install.sh"
 SCRIPTS = sorted(DEPLOY.rglob("*.sh"))

@@ -32,6 +32,8 @@ from edge.domain import DelegateError, DeviceLost
 from edge.models import Models
 from edge.sinks.journal import Journal
 
+pytestmark = pytest.mark.wall_clock
+
 
 @pytest.fixture(scope="session")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:

@@ -21,6 +21,8 @@ from edge.message import Record
 from edge.notify import Notifier
 from edge.sinks.reject import STOPPED
 
+pytestmark = pytest.mark.wall_clock
+
 gpiozero = pytest.importorskip("gpiozero")
 
 PIN = 17

@@ -18,6 +18,8 @@ import pytest
 from brokers import Mosquitto, eventually, free_port, needs_mosquitto
 from test_sinks_mqtt import Running, running
 
+pytestmark = pytest.mark.wall_clock
+
 GATEWAY = Path(__file__).parents[1] / "deploy" / "plc" / "gateway.py"
 TOPIC = "linegate/plant1/line3/cam1"
 FIRST_REGISTER = 100

@@ -13,6 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from edge.metrics import OTHER, UNCLASSIFIED, Metrics, soc_temperature
 
+pytestmark = pytest.mark.wall_clock
+
 PROMISED = {
     "linegate_inference_seconds": ("histogram", {"model", "backend"}),
     "linegate_frame_to_verdict_seconds": ("histogram", set()),

@@ -18,6 +18,8 @@ from edge.domain import Classifier, Decision, Verdict
 from edge.judge import Judge
 from edge.models import Models, Outside
 
+pytestmark = pytest.mark.wall_clock
+
 
 class Line:
     """What the models change."""

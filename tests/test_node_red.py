@@ -15,6 +15,8 @@ from npm_packages import installed
 from test_gateway import FIRST_REGISTER, TOPIC, Plc
 from test_sinks_mqtt import running
 
+pytestmark = pytest.mark.wall_clock
+
 FLOW = Path(__file__).parents[1] / "deploy" / "node-red" / "flows.json"
 SETTINGS = "module.exports = {httpAdminRoot: false, httpNodeRoot: false, flowFile: 'flows.json', uiPort: 0};"
 

@@ -15,6 +15,8 @@ from edge.page import About, StatusBoard
 from edge.page.board import KEPT_PARTS
 from edge.page.picture import COLORS, Pictures, drawn
 
+pytestmark = pytest.mark.wall_clock
+
 ABOUT = About(site="plant1", line="line1", station="cam1", recipe="ring", version="0.1.0", simulated=True, mqtt=True)
 
 

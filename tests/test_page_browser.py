@@ -29,7 +29,10 @@ FLAGS = (
 CONSOLE = re.compile(r":CONSOLE[:(].*")
 """What a page's script says on its console, errors included, stands so in Chromium's log."""
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (apt install chromium)")
+pytestmark = [
+    pytest.mark.wall_clock,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (apt install chromium)"),
+]
 
 
 def decide(board: StatusBoard, number: int, decision: Decision) -> None:

@@ -25,6 +25,8 @@ from edge.domain import Box, Decision, Frame, Part, Verdict, View
 from edge.metrics import Metrics
 from edge.page import About, AddressError, PageServer, StatusBoard, open_server
 
+pytestmark = pytest.mark.wall_clock
+
 ROOT = Path(__file__).parents[1]
 ABOUT = About(site="plant1", line="line1", station="cam1", recipe="ring", version="0.1.0", simulated=True, mqtt=True)
 

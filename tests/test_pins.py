@@ -19,6 +19,8 @@ gpiozero = pytest.importorskip("gpiozero")
 from edge.__main__ import main  # noqa: E402
 from edge.pins import NoPin, Wish, keeps_levels, look  # noqa: E402
 
+pytestmark = pytest.mark.wall_clock
+
 ROOT = Path(__file__).parents[1]
 WISH = Wish(key="reject.pin", off="reject.enabled: false")
 

@@ -19,6 +19,8 @@ from edge.classify.trial import Trial
 from edge.config import Config, Model
 from edge.models import Models, Outside
 
+pytestmark = pytest.mark.wall_clock
+
 WATCHED = {"os.rename", "os.mkdir", "os.symlink", "os.remove", "os.rmdir", "os.chmod", "os.chown", "os.truncate"}
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 ALL_DONE = 7

@@ -11,6 +11,8 @@ import pytest
 
 from edge.__main__ import main
 
+pytestmark = pytest.mark.wall_clock
+
 ROOT = Path(__file__).parents[1]
 
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import paho.mqtt.client as paho
@@ -24,6 +25,8 @@ from small_disk import small_disk
 
 from edge.demo_broker import DemoBroker
 from edge.sinks.journal import Journal
+
+pytestmark = pytest.mark.wall_clock
 
 ROOT = Path(__file__).parents[1]
 DEADLINE_S = 120.0
@@ -79,7 +82,7 @@ def until(condition: Callable[[], Any], what: str) -> Any:
         try:
             if found := condition():
                 return found
-        except OSError:
+        except (OSError, LookupError):
             pass
         time.sleep(0.1)
     pytest.fail(f"not within {DEADLINE_S} s: {what}")
@@ -99,9 +102,12 @@ class Listener:
         self.client.on_message = lambda _c, _u, message: self.heard.append(
             (message.topic.rsplit("/", 1)[1], json.loads(message.payload), message.retain)
         )
+        subscribed = Event()
         self.client.on_connect = lambda client, *_: client.subscribe("linegate/#", qos=1)
+        self.client.on_subscribe = lambda *_: subscribed.set()
         self.client.connect("127.0.0.1", port)
         self.client.loop_start()
+        assert subscribed.wait(DEADLINE_S)
 
     def of(self, topic: str) -> list[dict[str, Any]]:
         return [document for heard, document, _ in self.heard if heard == topic]

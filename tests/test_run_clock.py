@@ -19,6 +19,8 @@ from test_run import daemon, until, written
 from edge.sinks.journal import Journal
 from tests.soak.soak import Books, gateway
 
+pytestmark = pytest.mark.wall_clock
+
 LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 TOPIC = "linegate/plant1/line1/cam1"
 HOURS = (0, 7, -5, 30, -49, 2)

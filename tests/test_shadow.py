@@ -18,6 +18,8 @@ from edge.changeover.shadow import KEPT, WAITING, Shadow, Side
 from edge.classify import TfliteClassifier
 from edge.domain import ModelFailed
 
+pytestmark = pytest.mark.wall_clock
+
 
 @pytest.fixture
 def live(shipped: Path) -> Bundle:

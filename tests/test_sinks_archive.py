@@ -19,6 +19,8 @@ from edge.domain import Box, Decision, Part, Verdict, View
 from edge.message import Record
 from edge.sinks.archive import UNDECIDED, WAITING, ImageArchive, picture_name
 
+pytestmark = pytest.mark.wall_clock
+
 SETTINGS = config.Archive(enabled=True, free_mb=0, pass_every=2)
 NOISE = np.random.default_rng(1).integers(0, 255, (120, 120), np.uint8)
 

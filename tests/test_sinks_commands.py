@@ -33,6 +33,8 @@ from edge.sinks.commands import (
     Tell,
 )
 
+pytestmark = pytest.mark.wall_clock
+
 DEFINITIONS = json.loads((Path(message.__file__).parent / "station.schema.json").read_text())["$defs"]
 REPLY = jsonschema.Draft202012Validator({"$ref": "#/$defs/reply", "$defs": DEFINITIONS})
 COMMAND = "linegate/plant1/line3/cam1/command/resend"

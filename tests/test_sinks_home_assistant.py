@@ -15,6 +15,8 @@ from test_sinks_mqtt import STATION, running
 from edge import config
 from edge.sinks.home_assistant import announcement
 
+pytestmark = pytest.mark.wall_clock
+
 TEXT = {"type": "string", "minLength": 1}
 TOPIC = {"type": "string", "pattern": "^[^#+\0]+$"}
 TEMPLATE = {"type": "string", "pattern": "^{{ .+ }}$"}

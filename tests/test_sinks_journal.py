@@ -23,6 +23,8 @@ from edge.sinks import tail as module
 from edge.sinks.ceiling import BLOCK
 from edge.sinks.journal import Journal
 
+pytestmark = pytest.mark.wall_clock
+
 PAYLOAD = b'{"replayed":false,"padding":"' + b"x" * 600 + b'"}'
 
 

@@ -34,7 +34,7 @@ SPEAKER = Speaker(
     site="plant1", line="line3", station="cam1", recipe="casting-60mm", simulated=False,
 )  # fmt: skip
 
-pytestmark = needs_mosquitto
+pytestmark = [pytest.mark.wall_clock, needs_mosquitto]
 
 
 def verdict(sequence: int) -> Record:
@@ -204,10 +204,11 @@ def test_the_broker_is_killed_and_restarted_while_verdicts_fall(tmp_path: Path, 
             line.append()
             time.sleep(0.002)
             if step in (100, 250):
+                eventually(lambda: line.up)
                 broker.kill()
             if step in (150, 300):
                 broker.start()
-        eventually(lambda: line.journal.acknowledged == 400, 20)
+        eventually(lambda: line.journal.acknowledged == 400)
         with Listener(broker.port) as later:
             eventually(lambda: later.on("state") == [{"state": "online"}] and later.on("counters") == [{"parts": 7}])
         assert line.ups[:1] == [True]
@@ -238,14 +239,14 @@ def test_verdicts_made_while_the_broker_is_away_come_late_in_order_and_marked(tm
 
 
 def test_a_frozen_broker_is_noticed_and_nothing_is_lost(tmp_path: Path, broker: Mosquitto, monkeypatch: Any) -> None:
-    monkeypatch.setattr("edge.sinks.connection.PATIENCE_S", 0.6)
+    monkeypatch.setattr("edge.sinks.connection.PATIENCE_S", 2.0)
     with Listener(broker.port) as listener, running(tmp_path, broker.port) as line:
         line.append(10)
         eventually(lambda: line.journal.acknowledged == 10)
         broker.signal(signal.SIGSTOP)
         began_s = time.monotonic()
         line.append(50)
-        assert time.monotonic() - began_s < 0.5, "the line never waits for the broker"
+        assert time.monotonic() - began_s < 1.5, "the line never waits for the broker"
         eventually(lambda: not line.up, what="noticing the frozen broker")
         line.append(10)
         broker.signal(signal.SIGCONT)
@@ -361,6 +362,7 @@ def test_nobody_listening_counts_as_delivered_and_is_said_once(tmp_path: Path, b
         with Listener(broker.port):
             line.append()
             eventually(lambda: line.journal.acknowledged == 21)
+            eventually(lambda: "has a subscriber to verdicts again" in caplog.text)
     assert caplog.text.count("no gateway listens to this station") == 1
     assert caplog.text.count("has a subscriber to verdicts again") == 1
 
@@ -501,10 +503,10 @@ def test_a_verdict_that_waited_too_long_for_its_receiver_expires(tmp_path: Path,
     listener = Listener(broker.port, client_id="gateway")
     with listener:
         pass
-    with running(tmp_path, broker.port, expiry_s=1) as line:
+    with running(tmp_path, broker.port, expiry_s=3) as line:
         line.append(3)
         eventually(lambda: line.journal.acknowledged == 3)
-        time.sleep(3.1)  # mosquitto counts whole seconds
+        time.sleep(5.1)  # mosquitto counts whole seconds
         line.append(2)
         eventually(lambda: line.journal.acknowledged == 5)
         with listener:

@@ -9,9 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from brokers import Listener, eventually, free_port
 from npm_packages import installed
 from test_sinks_mqtt import running, unique
+
+pytestmark = pytest.mark.wall_clock
 
 SERVER = """
 const { Aedes } = require("aedes");
@@ -53,6 +56,6 @@ def test_verdicts_state_and_requests_work_with_aedes_too(tmp_path: Path) -> None
             line.append()
             eventually(lambda: 151 in listener.sequences())
             assert unique(listener.sequences()) == sorted(unique(listener.sequences()))
-            assert listener.on("state")[-1] == {"state": "online"}
+            eventually(lambda: listener.on("state")[-1] == {"state": "online"})
             line.stopping.set()
             eventually(lambda: listener.on("state")[-1] == {"state": "offline", "reason": "stopped"})

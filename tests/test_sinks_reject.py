@@ -20,6 +20,8 @@ from edge.domain import Decision, Verdict  # noqa: E402
 from edge.pins import NoPin  # noqa: E402
 from edge.sinks.reject import RejectOutput  # noqa: E402
 
+pytestmark = pytest.mark.wall_clock
+
 PIN = 17
 
 

@@ -9,6 +9,8 @@ from brokers import needs_mosquitto
 
 from tests.soak.soak import soak
 
+pytestmark = pytest.mark.wall_clock
+
 
 @needs_mosquitto
 @pytest.mark.parametrize("seed", [5])

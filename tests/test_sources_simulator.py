@@ -18,6 +18,8 @@ from edge.sources.simulation.scenario import SCENARIOS
 from edge.sources.simulation.sprite import lay, render
 from edge.sources.simulator import Simulator
 
+pytestmark = pytest.mark.wall_clock
+
 SMALL = SimulatorSource(width_px=320, height_px=160, part_px=60.0, parts_per_minute=90.0)
 STILL = dataclasses.replace(SMALL, noise=0.0, vibration_px=0.0, lighting=0.0)
 

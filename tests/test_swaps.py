@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.soak.swaps import run
+
+pytestmark = pytest.mark.wall_clock
 
 
 def test_no_part_is_missed_and_none_is_judged_by_two_models(tmp_path: Path) -> None:

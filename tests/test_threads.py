@@ -11,6 +11,8 @@ from edge.crew import Crew
 from edge.mailbox import Mailbox
 from edge.notify import Notifier
 
+pytestmark = pytest.mark.wall_clock
+
 
 def test_the_newest_frames_win() -> None:
     box: Mailbox[int] = Mailbox(2)

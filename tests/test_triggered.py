@@ -16,6 +16,8 @@ from edge.notify import Notifier
 from edge.page import board
 from edge.sources.simulator import Simulator
 
+pytestmark = pytest.mark.wall_clock
+
 ROOT = Path(__file__).parents[1]
 
 

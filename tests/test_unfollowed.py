@@ -18,6 +18,8 @@ from edge.notify import Notifier
 from edge.sources.simulator import Simulator
 from tests.brokers import Listener, Mosquitto, eventually
 
+pytestmark = pytest.mark.wall_clock
+
 ROOT = Path(__file__).parents[1]
 BELT = config.SimulatorSource(
     width_px=320, height_px=240, part_px=50.0, speed_px_s=150.0, parts_per_minute=90.0, scenario="clean", seed=5

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.tracking.blobs import Usual, field_of
+from edge.tracking.blobs import Usual
+from edge.tracking.field import field_of
 
 Levels = NDArray[np.uint8]
 Float = NDArray[np.float32]

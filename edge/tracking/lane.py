@@ -11,21 +11,19 @@ from numpy.typing import NDArray
 
 from edge.config import Tracking
 from edge.domain import Box, Image, Lapse, Part, View
-from edge.tracking import motion
 from edge.tracking.background import EmptyBelt
 from edge.tracking.blobs import LITTLE, Blob, Usual
 from edge.tracking.coverage import Coverage
+from edge.tracking.gallery import COARSE, Gallery
 from edge.tracking.hidden import Hidden
 from edge.tracking.measure import Measure, is_usual
+from edge.tracking.motion import profiles
+from edge.tracking.pace import Pace
 from edge.tracking.path import Path
 from edge.tracking.sight import Sight
 from edge.tracking.sightings import FEWEST_LOOKS, PROVEN, Sighting, Sightings
 from edge.tracking.unrolled import Unrolled
-from edge.tracking.views import Look, best_views, portrait_of, resembles
 
-COARSE = 2
-"""The unrolled belt is kept this much coarser than the small picture."""
-VIEW_LOOKS = 8
 STEP, WAIT = 2, 4
 """The unrolled belt is searched again after it moved by so many pixels, or after so many looks."""
 DOUBTED, SURE = 0.9, 0.1
@@ -75,9 +73,9 @@ class Lane:
         hidden = before.hidden if before else Hidden(along // COARSE, across // COARSE)
         self._unrolled = Unrolled(along // COARSE, across // COARSE, hidden)
         self._sightings = Sightings(self._unrolled)
-        self._pace = motion.Pace(speed)
+        self._pace = Pace(speed)
         self._gate = sight.along(config.gate) / COARSE
-        self._pictures: deque[tuple[float, float, Image]] = deque(maxlen=VIEW_LOOKS)
+        self._gallery = Gallery(sight)
         self._path = Path()
         self._left: list[slice] = []
         self._searched_at = 0
@@ -149,7 +147,7 @@ class Lane:
         evidence, planes = self._empty.evidence(moment.look, self._unrolled.evidence)
         for rows in self._left:
             evidence[rows] = 0
-        profile = motion.profiles(planes) - self._empty.profile
+        profile = profiles(planes) - self._empty.profile
         passed_s = moment.at_s - self._path.last_s if self._path else 0.0
         self._move(self._pace.step(profile, passed_s) / COARSE)
         height, width = self._unrolled.claimed.shape
@@ -158,7 +156,7 @@ class Lane:
             self.sure_s = moment.at_s
         self._path.add(moment.at_s, self._unrolled.position)
         if moment.image is not None:
-            self._pictures.append((moment.at_s, self._unrolled.position, moment.image))
+            self._gallery.add(moment.at_s, self._unrolled.position, moment.image)
         self._empty.learn(self._busy, self._unrolled.position * COARSE)
         parts = self._search() if self._is_due() else []
         self.lapses = self._coverage.passed(self._unrolled.position, self._when) + self._unsure(moment.at_s)
@@ -226,10 +224,8 @@ class Lane:
             elif self._has_slipped_by(each):
                 self._claim(each)
                 parts.append(self._part(each.blob, self._views(each), SLIPPED))
-            elif each.firm and each.portrait is None and self._pictures:
-                _, position, image = self._pictures[-1]
-                each.portrait = portrait_of(image, self._box(each.blob, position))
-                each.portrayed = each.blob
+            elif each.firm and each.portrait is None:
+                self._gallery.portray(each)
         return parts
 
     def _claim(self, each: Sighting) -> None:
@@ -349,18 +345,7 @@ class Lane:
         return crossed or (self._path.last_s, self._pace.usual / COARSE)
 
     def _views(self, each: Sighting) -> tuple[View, ...]:
-        where = {at_s: position for at_s, position, _ in self._pictures}
-        looks = [(at_s, image, self._box(each.blob, position)) for at_s, position, image in self._pictures]
+        return self._gallery.views(each, self._config.views, self._config.margin)
 
-        def shows(look: Look) -> bool:
-            if each.portrait is None or each.portrayed is None:
-                return True
-            return resembles(look[1], self._box(each.portrayed, where[look[0]]), each.portrait)
-
-        return best_views(looks, self._config.views, self._config.margin, shows)
-
-    def _box(self, blob: Blob, position: float | None = None) -> Box:
-        """Where a blob is in the full picture when the belt is at `position` (default: now)."""
-        moved = self._unrolled.position if position is None else position
-        left, right = (blob.left + moved) * COARSE, (blob.right + moved) * COARSE
-        return self.sight.box(left, blob.top * COARSE, right, blob.bottom * COARSE)
+    def _box(self, blob: Blob) -> Box:
+        return self._gallery.box(blob, self._unrolled.position)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from edge.domain import Image
-from edge.tracking.blobs import CRUMB, LUMP, Blob, Group, Usual, groups, split
+from edge.tracking.blobs import CRUMB, LUMP, Blob, Group, Usual, groups
+from edge.tracking.cutting import split
 from edge.tracking.unrolled import Unrolled
 
 PROVEN = 6.0

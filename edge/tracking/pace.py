@@ -1,0 +1,188 @@
+"""How far the belt moved from look to look, once it is known how it runs."""
+
+from __future__ import annotations
+
+from collections import deque
+from statistics import median
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.tracking.motion import NOTICED, Profiles
+
+MOST_COLUMNS = 48
+"""So many places along the belt are enough to measure a shift."""
+FEW_CHANGES = 40
+"""With fewer changed places than this it is asked whether the belt may stand still."""
+KEY_PX = 4.0
+"""A look is compared with the one before which the belt has not moved farther than about this."""
+CONTRADICTED = 0.35
+"""A band whose word is worth less is asked whether it goes the other way."""
+SPEAKS, GOES_ON, HALTS = 0.05, 0.3, 0.6
+"""Two bands side by side, each with so large a share of all changes, speak for a motion that leaves less than the
+second share of their own unexplained, and against one that leaves more than the third."""
+MOST_GUESSES = 15
+"""After so many measured looks guesses are forgotten."""
+
+
+class Pace:
+    """Follows the belt frame by frame; `usual` is its learned speed in small pixels per second.
+
+    Each look is compared with an earlier one from which the belt has moved some pixels, so that fractions of a
+    pixel do not add up and a belt that stands still does not creep.
+    """
+
+    def __init__(self, usual: float) -> None:
+        self.usual = usual
+        self._now = usual
+        self._speeds: deque[float] = deque([usual], maxlen=9)
+        self._key: Profiles | None = None
+        self._since_key = 0.0
+        self._trust: Profiles = np.ones((1, 1), dtype=np.float32)
+        self.explained = self.unexplained = 0
+        """Looks in which much changed, and a shift explains it or none does."""
+        self.guesses = 0
+        """Looks of late in which the motion could only be guessed, less those since in which it was measured."""
+        self.doubt = 0.0
+        """Running share of looks in which much changed that no shift explains."""
+
+    def step(self, profile: Profiles, passed_s: float) -> float:
+        """How far the belt moved since the last look, in small pixels, signed.
+
+        `profile` is that of the look with the empty belt taken off.
+        """
+        key = self._key
+        if key is None or passed_s <= 0:
+            self._key, self._since_key = profile, 0.0
+            self._trust = np.ones((profile.shape[0], 1), dtype=np.float32)
+            return 0.0
+        unexplained = self.unexplained
+        total = self._found(key, profile, passed_s)
+        guessed = self.unexplained > unexplained
+        self.guesses = min(MOST_GUESSES, self.guesses + 1) if guessed else max(0, self.guesses - 1)
+        if total is None:
+            self._now += 0.2 * (self.usual - self._now)
+            # Against the same earlier look, what goes on and what does not soon differ by more.
+            self._since_key += self._now * passed_s
+            if abs(self._since_key) >= KEY_PX:
+                self._key, self._since_key = profile, 0.0
+            return self._now * passed_s
+        moved = total - self._since_key
+        self._since_key = total
+        if abs(total) >= KEY_PX:
+            self._key, self._since_key = profile, 0.0
+        speed = moved / passed_s
+        self._now += 0.6 * (speed - self._now)
+        self._speeds.append(speed)
+        middle = median(self._speeds)  # a camera that shakes is as often too fast as too slow
+        if middle > 0.3 * self.usual:
+            self.usual += 0.05 * (middle - self.usual)
+        return moved
+
+    def _found(self, key: Profiles, now: Profiles, passed_s: float) -> float | None:
+        """The shift that turns `key` into `now`; `None` when nothing tells."""
+        difference = np.abs(now - key)
+        changed = difference > NOTICED
+        count = int(np.count_nonzero(changed))
+        if count < FEW_CHANGES and count < 0.2 * self._foreseen(key, passed_s):
+            return 0.0
+        if count < 4:
+            return None
+        columns = np.flatnonzero(changed.any(axis=0))
+        if len(columns) > MOST_COLUMNS:
+            columns = columns[:: len(columns) // MOST_COLUMNS + 1]
+        weights = changed[:, columns] * self._trust
+        shifts = self._candidates(passed_s, now.shape[1])
+        sources = columns - shifts[:, None]
+        inside = ((sources >= 0) & (sources < now.shape[1])).astype(np.float32)
+        wrong = key.take(sources, axis=1, mode="clip")
+        np.subtract(now[:, None, columns], wrong, out=wrong)
+        np.abs(wrong, out=wrong)
+        wrong *= inside
+        by_band = (wrong @ weights[:, :, None])[:, :, 0]
+        heard = inside @ weights.sum(axis=0)
+        total = float(weights.sum())
+        costs = by_band.sum(axis=0) / np.maximum(heard, 1e-6)
+        costs[heard < 0.3 * total] = np.inf
+        expected = self._since_key + self._now * passed_s
+        best = int(np.argmin(costs * (1 + 0.1 * np.abs(shifts - expected) / (abs(expected) + 4))))
+        still = (difference[:, columns] * weights).sum(axis=1)
+        best = self._going_on(shifts, best, by_band, np.asarray(weights @ inside.T), still, passed_s)
+        if not costs[best] <= 0.6 * still.sum() / max(1e-6, total):
+            if self._rather_stands(shifts, costs, passed_s):
+                return self._since_key
+            self.doubt += 0.02 * (1 - self.doubt)
+            self.unexplained += 1
+            return None
+        self.doubt -= 0.02 * self.doubt
+        self.explained += 1
+        self._learn_trust(by_band[:, best], still)
+        return float(shifts[best]) + _vertex(costs, shifts, best)
+
+    def _rather_stands(self, shifts: NDArray[np.intp], costs: NDArray[np.floating], passed_s: float) -> bool:
+        """Where no shift explains the changes: whether they are noise on a belt that stands: going on fits worse."""
+        stands = costs[int(np.argmin(np.abs(shifts - self._since_key)))]
+        goes = costs[int(np.argmin(np.abs(shifts - self._since_key - self.usual * passed_s)))]
+        return bool(np.isfinite(goes) and stands < 0.75 * goes)
+
+    def _going_on(
+        self,
+        shifts: NDArray[np.intp],
+        best: int,
+        by_band: NDArray[np.floating],
+        heard: NDArray[np.floating],
+        still: NDArray[np.floating],
+        passed_s: float,
+    ) -> int:
+        """Which shift to believe: `best`, unless it contradicts bands that plainly go on as usual or as of late.
+
+        A belt that changes its speed does so in every band; an arm that wanders over it hides some, however large.
+        """
+        wrong = by_band * heard.max(axis=1, keepdims=True) / np.maximum(heard, 1e-6)
+        wrong[heard < 0.3 * heard.max(axis=1, keepdims=True)] = np.inf
+        halts = (still > SPEAKS * still.sum()) & (wrong[:, best] > HALTS * still)
+        for speed in (self.usual, self._now):
+            step = speed * passed_s
+            near = np.abs(shifts - self._since_key - step) <= 1.5 + 0.1 * abs(step)
+            if near[best]:
+                return best
+            plain = halts & (wrong[:, near].min(axis=1, initial=np.inf) < GOES_ON * still)
+            if np.any(plain[1:] & plain[:-1]):
+                return int(np.argmin(np.where(near, wrong[plain].sum(axis=0), np.inf)))
+        return best
+
+    def _learn_trust(self, wrong: NDArray[np.floating], still: NDArray[np.floating]) -> None:
+        """Bands whose changes the motion does not explain (shaking rails, people) lose their say."""
+        spoke = still > 2 * NOTICED
+        explained = np.minimum(1, np.maximum(0.05, 1 - wrong[spoke] / still[spoke]))
+        self._trust[spoke, 0] += 0.05 * (explained - self._trust[spoke, 0])
+
+    @property
+    def is_contradicted(self) -> bool:
+        """Whether a band keeps changing in a way that this motion does not explain."""
+        return bool(self._trust.min() < CONTRADICTED)
+
+    def _foreseen(self, key: Profiles, passed_s: float) -> int:
+        """How many places would have changed had the belt gone on."""
+        step = int(min(max(2, round(self._now * passed_s), round(self.usual * passed_s)), key.shape[1] - 1))
+        count = int(np.count_nonzero(np.abs(key[:, step:] - key[:, :-step]) > NOTICED))
+        return count if count >= 10 else 0
+
+    def _candidates(self, passed_s: float, along: int) -> NDArray[np.intp]:
+        """Shifts to try: as far as the latest speed leads, the usual one, and a standstill."""
+        latest, usual = self._now * passed_s, self.usual * passed_s
+        wanted: set[int] = set()
+        for step, reach in ((latest, 1.5 + 0.3 * abs(latest)), (0.0, 1.0), (usual, 0.35 * usual)):
+            middle = self._since_key + step
+            wanted.update(range(int(np.floor(middle - reach)), int(np.ceil(middle + reach)) + 1))
+        limit = int(0.8 * along)
+        return np.array(sorted(each for each in wanted if -limit <= each <= limit), dtype=np.intp)
+
+
+def _vertex(costs: NDArray[np.floating], shifts: NDArray[np.intp], best: int) -> float:
+    """The lowest point of the parabola through a minimum and its neighbours, -0.5 to 0.5."""
+    if not 0 < best < len(costs) - 1 or shifts[best + 1] - shifts[best - 1] != 2:
+        return 0.0
+    left, middle, right = (float(costs[best + i]) for i in (-1, 0, 1))
+    bend = left - 2 * middle + right
+    return min(0.5, max(-0.5, 0.5 * (left - right) / bend)) if 0 < bend < np.inf else 0.0
