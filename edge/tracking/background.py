@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -277,7 +278,7 @@ def _most_frequent(stack: NDArray[np.uint8]) -> tuple[Float, NDArray[np.bool_]]:
     return np.asarray(found, dtype=np.float32).reshape(stack.shape[1:]), share.reshape(stack.shape[1:]) > RECURS
 
 
-def _summed(looks: Image) -> Float:
+def _summed(looks: NDArray[Any]) -> Float:
     """The sum over all looks, `(looks, pixels)`, for each pixel; exact."""
     return np.asarray(cv2.reduce(looks, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32F)[0], dtype=np.float32)
 

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import cv2
 import numpy as np
@@ -134,7 +135,7 @@ def carried(looks: Sequence[Image], times: Sequence[float], speed: float) -> NDA
     return np.asarray((changed - wrong) / np.maximum(changed, looks[0].shape[1] / 8), dtype=np.float32)
 
 
-def _row_sums(picture: Image) -> Floats:
+def _row_sums(picture: NDArray[Any]) -> Floats:
     return np.asarray(cv2.reduce(picture, 1, cv2.REDUCE_SUM, dtype=cv2.CV_64F)[:, 0], dtype=np.float64)
 
 
