@@ -8,6 +8,7 @@ from edge.domain import Image
 from edge.tracking.blobs import CRUMB, LUMP, Blob, Group, Usual, filled, groups
 from edge.tracking.cutting import split
 from edge.tracking.unrolled import Unrolled
+from edge.tracking.witnesses import Witness
 
 PROVEN = 6.0
 """So many pixels must the belt have moved under a patch before it can be told from the scenery."""
@@ -68,11 +69,15 @@ class Sighting:
     """Whether it was there from the beginning or came in where the belt comes in."""
     outline: Blob | None = None
     """How it was seen last when it was as large as a part; later looks may show only a piece of it."""
+    witness: Witness | None = None
+    """What it looked like along the belt when it was known to be a part."""
     portrait: Image | None = None
     """What it looked like when it was known to be a part."""
     portrayed: Blob | None = None
     """Its outline then."""
     travels: bool = False
+    rides: bool = False
+    """Whether what the picture shows there goes with the belt, not only its outline; asked of what did not come in."""
     stuck: bool = False
     change: Change | None = None
     """Something else seems to be here since then; not believed before it is known to lie on the belt."""
