@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from trainer.backend import keras, tf
-from trainer.network import Peak
+from trainer.network import Folded, Peak
 from trainer.quiet import quiet
 
 with quiet():
@@ -22,7 +22,7 @@ def aware(model: Any) -> Any:
 
     The input's range is pinned to 0..255, so that its int8 numbers are grey levels minus 128, exactly.
     """
-    with tfmot.quantization.keras.quantize_scope({"Peak": Peak}):
+    with tfmot.quantization.keras.quantize_scope({"Folded": Folded, "Peak": Peak}):
         marked = keras.models.clone_model(model, clone_function=_marked)
         for layer in marked.layers:
             _take_over(getattr(layer, "layer", layer), model)
@@ -45,7 +45,7 @@ def fake_quant_nodes(model: Any) -> int:
 
 def _marked(layer: Any) -> Any:
     """Layers that the toolkit does not know by itself are told how they are quantized."""
-    if isinstance(layer, Peak):
+    if isinstance(layer, Folded | Peak):
         return tfmot.quantization.keras.quantize_annotate_layer(layer, configs.NoOpQuantizeConfig())
     if isinstance(layer, keras.layers.InputLayer):
         return layer

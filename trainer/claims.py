@@ -96,6 +96,12 @@ def rate_text(rate: Document) -> str:
     return f"{rate['count']} of {rate['of']} = {share:.1f} % ({low:.1f} to {high:.1f} %)"
 
 
+def at_limits(got: Document) -> str:
+    """What the line would have done with the parts, in words; `got` as `measure.at_limits` gives it."""
+    named = (("escape_rate", "escapes"), ("overkill_rate", "overkill"), ("review_rate", "review"))
+    return "At the limits: " + ", ".join(f"{name} {rate_text(got[key])}" for key, name in named)
+
+
 def without_twins(got: Document) -> str:
     """What is left when parts that another fold holds near-copies of are not counted, in words."""
     return (

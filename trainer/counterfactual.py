@@ -178,11 +178,11 @@ def healed(strip: Image, taken: Sequence[Flaw], spare: Image, layout: Layout, ra
         here, rows = flaw.columns(width), flaw.rows()
         before = mine[rows, here]
         rim = ~spoilt[rows, here]
-        offers = [flaw.columns(width, int(turn)) for turn in layout.turns(width, random)[:OFFERS]]
-        clean = [mine[rows, there] for there in offers if not spoilt[rows, there].any()]
-        clean = clean or [theirs[rows, there] for there in offers]
-        off = [float(np.abs(each - before)[rim].sum()) for each in clean]
-        mine[rows, here] += flaw.mask * (clean[int(np.argmin(off))] - before)
+        offers = np.stack([flaw.columns(width, int(turn)) for turn in layout.turns(width, random)[:OFFERS]])
+        clean = ~spoilt[rows][:, offers].any(axis=(0, 2))
+        patches = mine[rows][:, offers[clean]] if clean.any() else theirs[rows][:, offers]
+        off = (np.abs(patches - before[:, None]) * rim[:, None]).sum(axis=(0, 2))
+        mine[rows, here] += flaw.mask * (patches[:, int(np.argmin(off))] - before)
     return _lit(light, mine)
 
 

@@ -120,11 +120,7 @@ def assess(
         **{key: by_part[key] for key in ("accuracy", "balanced_accuracy", "precision", "recall", "f1", "auroc")},
         "escape_rate": rate(int((~flagged & parts.defective).sum()), bad),
         "overkill_rate": rate(int((flagged & ~parts.defective).sum()), fine),
-        "at_limits": {
-            "escape_rate": rate(int((passed & parts.defective).sum()), bad),
-            "overkill_rate": rate(int((rejected & ~parts.defective).sum()), fine),
-            "review_rate": rate(int((~passed & ~rejected).sum()), len(parts.steps)),
-        },
+        "at_limits": at_limits(parts.defective, passed, rejected),
         "by_picture": by_picture,
         "confusion": confusion(pictures, outputs, labels),
         "recall_by_label": {
@@ -142,6 +138,15 @@ def assess(
             )
             if said != truth
         ],
+    }
+
+
+def at_limits(defective: NDArray[np.bool_], passed: NDArray[np.bool_], rejected: NDArray[np.bool_]) -> Document:
+    """What limits make of parts: escapes and overkill, and what neither passes nor is rejected, as rates."""
+    return {
+        "escape_rate": rate(int((passed & defective).sum()), int(defective.sum())),
+        "overkill_rate": rate(int((rejected & ~defective).sum()), int((~defective).sum())),
+        "review_rate": rate(int((~passed & ~rejected).sum()), len(defective)),
     }
 
 

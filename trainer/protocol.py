@@ -1,8 +1,8 @@
 """The grouped five-fold protocol: every part is judged once by a network that never saw it, beside its counterfactuals.
 
 Each fold is a training of its own and leaves its result in the run's folder; a protocol that was stopped goes on with
-the first fold that has none. Evidence is that of the int8 file. The folds leave no parts to set limits with, so the cut
-is placed by the fold's own training parts and the recipe's costs: nothing is tuned on the parts that are counted.
+the first fold that has none. Evidence is that of the int8 file. The folds leave no parts to set limits with, so cut
+and limits are placed by the fold's own training parts and the recipe's costs: nothing is tuned on counted parts.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from trainer import dataset, fit, lesson, quantize, robustness, trials
+from trainer import dataset, fit, lesson, measure, quantize, robustness, trials
 from trainer import recipe as recipes
-from trainer.claims import rate_text, without_twins
+from trainer.claims import at_limits, rate_text, without_twins
 from trainer.dataset import Dataset, Picture
 from trainer.limits import Limits, columns, evidence
 from trainer.recipe import Compare, Recipe, Split
@@ -34,6 +35,8 @@ FOLDS = 5
 VIEWS = 24
 """At most so many pictures of a part are used: more of the same part say little more."""
 GRID_PICTURES = 100
+FORM = 2
+"""Which figures a fold's result holds; older ones are measured anew."""
 CUT = Limits(pass_steps=-1, reject_steps=1, temperature=1.0, clamped=True)
 
 
@@ -75,7 +78,8 @@ def one(
     (folder / f"{name}.tflite").write_bytes(content)
     spent = time.process_time() - began
     judge = Judge(model=Model(content), spec=spec, good=columns(labels, good))
-    judge = dataclasses.replace(judge, cut=trials.cut(judge, data, good, recipe.costs, recipe.seed))
+    cut_steps, limits = trials.operating(judge, data, good, recipe.costs, recipe.seed)
+    judge = dataclasses.replace(judge, cut=cut_steps)
     tested, laid = lesson.laid_out(data, "test", spec)
     steps = [judge.laid(each) for each in laid]
     floats = fit.predict(trained.model, np.stack([lesson.finished(each, spec) for each in laid]))
@@ -85,6 +89,7 @@ def one(
         "lost": sorted({each.file for each in data.of("test")} - {each.file for each in tested}),
         "float_disagrees": int(((evidence(floats, judge.good) > cut) != (np.array(steps) > 0)).sum()),
         "cut_steps": judge.cut,
+        "limits_from_cut": [limits.pass_steps - judge.cut, limits.reject_steps - judge.cut],
         "bytes": len(content),
         "latency_ms": latencies({name: (judge.model, lesson.finished(laid[0], spec))})[name],
         "cpu_seconds": round(spent, 1),
@@ -110,16 +115,16 @@ def with_twins(place: dict[str, int], apart: Sequence[Sequence[str]]) -> set[str
 
 def summary(results: Sequence[Document], good: Sequence[str], twins: Collection[str] = ()) -> Document:
     """All folds together, counted over parts with exact 95 % intervals; once more without the groups in `twins`."""
-    rows = [row for result in results for row in result["pictures"]]
-    pictures = [Picture(file=file, label=label, group=group, sha256="") for group, label, file, _ in rows]
-    steps = np.array([row[3] for row in rows])
+    asked = [_asked(result) for result in results]
+    pictures, steps = [each for mine, _ in asked for each in mine], np.concatenate([steps for _, steps in asked])
     said: Document = {"folds": len(results), **trials.counted(pictures, steps, good, 0.0)}
     said |= trials.summary(results, good, 0.0)
+    said["at_limits"] = _at_limits(results, good)
     if twins:
         alone = np.array([each.group not in twins for each in pictures])
         kept = [each for each, known in zip(pictures, alone, strict=True) if known]
         said["without_twins"] = trials.counted(kept, steps[alone], good, 0.0)
-    said["int8_decided_differently"] = {"count": sum(r["float_disagrees"] for r in results), "of": len(rows)}
+    said["int8_decided_differently"] = {"count": sum(r["float_disagrees"] for r in results), "of": len(pictures)}
     said["lost"] = sum(len(result["lost"]) for result in results)
     said["bytes"] = max(result["bytes"] for result in results)
     said["latency_ms"] = float(np.median([result["latency_ms"] for result in results]))
@@ -128,11 +133,27 @@ def summary(results: Sequence[Document], good: Sequence[str], twins: Collection[
     return said
 
 
+def _asked(result: Document) -> tuple[list[Picture], NDArray[np.float64]]:
+    """A fold's test pictures and their evidence, measured from its cut."""
+    rows = result["pictures"]
+    pictures = [Picture(file=file, label=label, group=group, sha256="") for group, label, file, _ in rows]
+    return pictures, np.array([row[3] for row in rows], dtype=np.float64)
+
+
+def _at_limits(results: Sequence[Document], good: Sequence[str]) -> Document:
+    """What the line would have done: passed, rejected, or sent to review, at each fold's own limits."""
+    told = []
+    for result in results:
+        parts, (passing, rejecting) = measure.fuse(*_asked(result), good), result["limits_from_cut"]
+        told.append((parts.defective, parts.steps <= passing, parts.steps >= rejecting))
+    return measure.at_limits(*(np.concatenate(each) for each in zip(*told, strict=True)))
+
+
 def lines(got: Document) -> list[str]:
     """The summary in words."""
     escapes, overkill = rate_text(got["escape_rate"]), rate_text(got["overkill_rate"])
     said = f"protocol, {got['folds']} folds, int8, counted over parts: balanced accuracy {got['balanced_accuracy']}"
-    first = [f"{said}, escapes {escapes}, overkill {overkill}", *trials.lines(got)]
+    first = [f"{said}, escapes {escapes}, overkill {overkill}", f"  {at_limits(got['at_limits'])}", *trials.lines(got)]
     return [*first, f"  {without_twins(got['without_twins'])}"] if "without_twins" in got else first
 
 
@@ -197,4 +218,4 @@ def _made_from(recipe: Recipe, data: Dataset) -> str:
     own = dataclasses.replace(
         recipe, split=Split(), compare=Compare(), training=dataclasses.replace(recipe.training, aware=0.0), shelf=""
     )
-    return hashlib.sha256(f"{recipes.dump(own)}{data.fingerprint()}".encode()).hexdigest()
+    return hashlib.sha256(f"{FORM}{recipes.dump(own)}{data.fingerprint()}".encode()).hexdigest()

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer import charts, figures
-from trainer.claims import CHOSEN, claims, official, rate_text, warnings, without_twins
+from trainer.claims import CHOSEN, at_limits, claims, official, rate_text, warnings, without_twins
 from trainer.figures import percent
 from trainer.limits import Limits
 from trainer.measure import Parts
@@ -182,7 +182,8 @@ def _folded(got: Document) -> str:
     )
     drift = f"Changes of light, focus or noise with more than 5 % escapes or 10 % overkill: {said or 'none'}."
     alone = f" {without_twins(got['without_twins'])}." if "without_twins" in got else ""
-    return _trials(got, f"int8, {got['folds']} folds") + paragraph(drift + alone, "quiet")
+    line = f" {at_limits(got['at_limits'])}." if "at_limits" in got else ""
+    return _trials(got, f"int8, {got['folds']} folds") + paragraph(drift + line + alone, "quiet")
 
 
 def _tried(got: Document) -> str:

@@ -22,7 +22,7 @@ from trainer.augment import Image, seen
 from trainer.claims import rate_text
 from trainer.dataset import Dataset, Picture
 from trainer.layout import Layout
-from trainer.limits import even, evidence
+from trainer.limits import Limits, choose, even, evidence
 from trainer.recipe import Costs
 from trainer.runtime import Model
 
@@ -104,9 +104,9 @@ def ask(judge: Judge, data: Dataset, good: Sequence[str], seed: int) -> Document
     return found | _pairs(judge, data.root, list(zip(tested, laid, strict=True)), good, level, control, random)
 
 
-def cut(judge: Judge, data: Dataset, good: Sequence[str], costs: Costs, seed: int) -> float:
-    """Where a part costs the same passed or rejected, by the curve and the costs that a run sets its limits with, but
-    by pictures of the split `train` and their counterfactuals, instead of parts that were held back.
+def operating(judge: Judge, data: Dataset, good: Sequence[str], costs: Costs, seed: int) -> tuple[float, Limits]:
+    """Where a part costs the same passed or rejected, and the limits: by the curve and the costs that a run sets its
+    limits with, but by pictures of the split `train` and their counterfactuals, instead of parts that were held back.
     """
     known, kept = lesson.laid_out(data, "train", judge.spec)
     random, crops = np.random.default_rng(seed), list(zip(known, kept, strict=True))
@@ -119,7 +119,8 @@ def cut(judge: Judge, data: Dataset, good: Sequence[str], costs: Costs, seed: in
         pairs = [pair for each in flawed if (pair := counterfactual.pair(each, fine, level, random)) is not None]
         fine, flawed = fine + [each.healed for each in pairs], flawed + [each.transplanted for each in pairs]
     steps = np.array([judge.laid(each) for each in (*fine, *flawed)])
-    return even(steps, np.arange(len(steps)) >= len(fine), costs)
+    defective = np.arange(len(steps)) >= len(fine)
+    return even(steps, defective, costs), choose(steps, defective, costs, 1.0)
 
 
 def summary(results: Sequence[Document], good: Sequence[str], cut: float) -> Document:

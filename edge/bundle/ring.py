@@ -133,7 +133,7 @@ def even(strip: Image) -> Image:
 
 def relative(strip: Image) -> Floats:
     """Logarithm of brightness minus its mean along the row, `(height, width + 2 * WRAP_PX)` and channels."""
-    light = np.asarray(cv2.LUT(strip, _logarithms()), dtype=np.float32)
+    light = logarithm(strip)
     height, width = light.shape[:2]
     coarse = cv2.resize(light, (width // _CELL_PX, height), interpolation=cv2.INTER_AREA)
     cells = int(np.ceil(3 * SIGMA_PX / _CELL_PX))
@@ -149,6 +149,11 @@ def relative(strip: Image) -> Floats:
 def quantized(difference: Floats) -> Image:
     """Relative brightness as grey levels around 128."""
     return np.asarray(cv2.convertScaleAbs(np.maximum(difference * GAIN + 128, 0)), dtype=np.uint8)
+
+
+def logarithm(image: Image) -> Floats:
+    """Logarithm of brightness plus `DARK`, of the shape of `image`: a difference of two is relative brightness."""
+    return np.asarray(cv2.LUT(image, _logarithms()), dtype=np.float32)
 
 
 @lru_cache(maxsize=1)

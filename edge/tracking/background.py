@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.domain import Image
-from edge.tracking.figure import between
+from edge.tracking.figure import between, counted
 from edge.tracking.motion import profiles
 from edge.tracking.sight import planes_of
 
@@ -38,8 +39,9 @@ CARRIED = 0.5
 """In rows whose changes the belt's motion explains that well, what does not recur is parts; elsewhere it is scenery."""
 SPREAD_OF_MEAN = 1.25
 """The standard deviation over the mean deviation, for a normal spread."""
-SPREAD_OF_QUANTILE = 2.6
-"""The standard deviation over the 30 % quantile of the deviation, for a normal spread."""
+QUANTILE, SPREAD_OF_QUANTILE = 0.3, 2.6
+"""The standard deviation over this quantile of the deviation, for a normal spread."""
+ROWS = 16
 
 
 class EmptyBelt:
@@ -197,11 +199,22 @@ def _bridged(empty: Float, sure: NDArray[np.bool_], moving: NDArray[np.bool_]) -
 
 
 def _spread(levels: NDArray[np.uint8], empty: Float, crowded: NDArray[np.bool_]) -> Float:
-    away = np.abs(levels.astype(np.float32) - empty)
-    spread = np.quantile(away, 0.3, axis=0).astype(np.float32) * SPREAD_OF_QUANTILE
+    # Some rows at a time: what fits into the cache is quicker, and takes less memory.
+    bands = [slice(begin, begin + ROWS) for begin in range(0, len(empty), ROWS)]
+    quantiles = [_quantile(np.abs(levels[:, rows] - empty[rows]), QUANTILE) for rows in bands]
+    spread = np.concatenate(quantiles) * np.float32(SPREAD_OF_QUANTILE)
     if crowded.any() and not crowded.all():
         spread = np.where(crowded, np.minimum(spread, np.median(spread[~crowded])), spread)
     return np.asarray(spread, dtype=np.float32)
+
+
+def _quantile(values: Float, share: float) -> Float:
+    """As `np.quantile` over the first axis, which takes three times as long."""
+    ordered = np.sort(values, axis=0)
+    place = (len(values) - 1) * np.float32(share)
+    low = int(place)
+    high = min(low + 1, len(values) - 1)
+    return np.asarray(ordered[low] + (ordered[high] - ordered[low]) * np.float32(place - low), dtype=np.float32)
 
 
 def _pooled(spread: Float, least: float) -> Float:
@@ -240,35 +253,42 @@ def _most_frequent(stack: NDArray[np.uint8]) -> tuple[Float, NDArray[np.bool_]]:
     Where two levels recur, the one that is common on the belt around it is taken. A lane crowded with parts shows them
     more often than the belt; the picture as a whole does not.
     """
-    shape = stack.shape[1:]
-    first, second = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=np.float32)
-    most, next_most = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=np.float32)
+    looks = stack.reshape(len(stack), -1)
+    first, second, most, next_most = np.zeros((4, looks.shape[1]), dtype=np.float32)
     for low in range(0, 256, 12):
-        inside = (stack >= low) & (stack < low + 18)
-        count = inside.sum(axis=0, dtype=np.float32)
+        inside = cv2.inRange(looks, low, low + 17)
+        count = _summed(inside) / np.float32(255)
         if not count.any():
             continue
-        mean = (stack * inside).sum(axis=0, dtype=np.float32) / np.maximum(count, 1)
+        mean = _summed(cv2.bitwise_and(looks, inside)) / np.maximum(count, 1)
         same = np.abs(mean - first) < ALIKE
         best = count > most
         moved = best & ~same
-        second[moved], next_most[moved] = first[moved], most[moved]
-        first[best], most[best] = mean[best], count[best]
+        np.copyto(second, first, where=moved)
+        np.copyto(next_most, most, where=moved)
+        np.copyto(first, mean, where=best)
+        np.copyto(most, count, where=best)
         runner = ~best & ~same & (count > next_most)
-        second[runner], next_most[runner] = mean[runner], count[runner]
-    common = _common(stack)
+        np.copyto(second, mean, where=runner)
+        np.copyto(next_most, count, where=runner)
+    common = np.broadcast_to(_common(stack), stack.shape[1:]).ravel()
     rival = next_most > 0.12 * len(stack)
     swap = rival & (np.abs(second - common) < np.abs(first - common))
     found, share = np.where(swap, second, first), np.where(swap, next_most, most) / len(stack)
-    return np.asarray(found, dtype=np.float32), share > RECURS
+    return np.asarray(found, dtype=np.float32).reshape(stack.shape[1:]), share.reshape(stack.shape[1:]) > RECURS
+
+
+def _summed(looks: NDArray[Any]) -> Float:
+    """The sum over all looks, `(looks, pixels)`, for each pixel; exact."""
+    return np.asarray(cv2.reduce(looks, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32F)[0], dtype=np.float32)
 
 
 def _common(stack: NDArray[np.uint8]) -> Float:
     """The commonest level around each column, over all rows and looks: `(1, along)`."""
     along = stack.shape[2]
+    rows = stack.reshape(-1, along)
     levels = np.zeros((1, along), dtype=np.float32)
     for begin in range(0, along, 20):
-        strip = stack[:, :, max(0, begin - 10) : begin + 30]
-        counts = np.bincount(strip.ravel(), minlength=256).astype(np.float32)
+        counts = counted(rows[:, max(0, begin - 10) : begin + 30])
         levels[0, begin : begin + 20] = int(np.argmax(np.convolve(counts, np.ones(11), mode="same")))
     return levels

@@ -21,8 +21,9 @@ from edge.tracking.motion import profiles
 from edge.tracking.pace import Pace
 from edge.tracking.path import Path
 from edge.tracking.sight import Sight
-from edge.tracking.sightings import FEWEST_LOOKS, PROVEN, Sighting, Sightings
+from edge.tracking.sightings import ENTRY, FEWEST_LOOKS, PROVEN, Sighting, Sightings
 from edge.tracking.unrolled import Unrolled
+from edge.tracking.witnesses import Testimony, Witness
 
 STEP, WAIT = 2, 4
 """The unrolled belt is searched again after it moved by so many pixels, or after so many looks."""
@@ -48,6 +49,8 @@ SLIM, EARLY = 5.0, 2.0
 """What is thinner than so many pixels of the unrolled belt is told, but is no part, in the first pictures of belt."""
 PIECE = 0.6
 """What lies by more than this share on a part that is settled is a piece of it."""
+SETTLED = 6
+"""So many parts that were settled tell how far the belt goes while they are in the picture."""
 LEAST_COVER = 0.5
 """What is smaller than this share of a part hides none."""
 
@@ -78,6 +81,7 @@ class Lane:
         self._gallery = Gallery(sight)
         self._path = Path()
         self._left: list[slice] = []
+        self._settled: deque[Sighting] = deque(maxlen=SETTLED)
         self._searched_at = 0
         self._waited = 0
         self._coverage = Coverage(self._gate, along / COARSE)
@@ -87,6 +91,8 @@ class Lane:
         self._unsure_s, self._guesses = 0.0, 0
         self.sure_s = 0.0
         """When the belt's motion last explained most of what changed."""
+        self.brings = False
+        """Whether a part was seen to come in with this belt; an arm that wanders brings none."""
         self.lapses: list[Lapse] = []
         """What the latest look, or the end, showed that nobody can answer for."""
         smallest = max(4.0, config.part_min_px / (sight.factor * COARSE))
@@ -149,7 +155,7 @@ class Lane:
             evidence[rows] = 0
         profile = profiles(planes) - self._empty.profile
         passed_s = moment.at_s - self._path.last_s if self._path else 0.0
-        self._move(self._pace.step(profile, passed_s) / COARSE)
+        self._move(self._pace.step(profile, passed_s, self._asked) / COARSE)
         height, width = self._unrolled.claimed.shape
         self._unrolled.see(np.asarray(cv2.resize(evidence, (width, height), interpolation=cv2.INTER_AREA), np.uint8))
         if self._pace.doubt < SURE or not self._path:
@@ -161,6 +167,25 @@ class Lane:
         parts = self._search() if self._is_due() else []
         self.lapses = self._coverage.passed(self._unrolled.position, self._when) + self._unsure(moment.at_s)
         return parts
+
+    def _asked(self) -> Testimony:
+        """Where parts are that surely lie on the belt, and can be seen; and whether something else lies over it."""
+        known = [each for each in self._sightings.current if each.firm and each.entered]
+        place = self._unrolled.position
+        return Testimony(
+            parts=[
+                Witness(
+                    left=(each.portrayed.left + place) * COARSE,
+                    right=(each.portrayed.right + place) * COARSE,
+                    top=each.portrayed.top * COARSE,
+                    bottom=each.portrayed.bottom * COARSE,
+                    height=self.sight.size[1],
+                )
+                for each in [*known, *self._settled]
+                if each.portrayed is not None and self._gallery.shows(each, place)
+            ],
+            disturbed=any(each.blob.beside and not each.travels for each in self._sightings.current),
+        )
 
     def _unsure(self, at_s: float) -> list[Lapse]:
         """Told when it is over, or has lasted long: for a while nobody knew how far the belt went."""
@@ -203,6 +228,7 @@ class Lane:
     def _search(self) -> list[Part]:
         gone = self._sightings.look(self._usual())
         for each in self._sightings.current:
+            self.brings |= each.firm and each.entered and each.born_at > ENTRY
             lies_still = not each.travels and abs(self._unrolled.position - each.born_at) > 3 * PROVEN
             if lies_still and each.blob.left + self._unrolled.position <= self._gate:
                 self._doubt(each)
@@ -234,6 +260,8 @@ class Lane:
         if each.outline is not None:
             self._unrolled.claim(each.outline)
         self._sightings.drop(each)
+        if each.entered:
+            self._settled.append(each)
         for piece in self._sightings.current:
             if self._unrolled.claimed_share(piece.blob) > PIECE:
                 self._sightings.drop(piece)

@@ -57,6 +57,8 @@ class Start:
     moments: list[Moment]
     rows: tuple[int, int]
     """The rows of the look that are its own, first and last + 1."""
+    brings: bool
+    """Whether a part was seen to come in with it."""
 
 
 class Apprentice:
@@ -230,7 +232,8 @@ class Apprentice:
         if not rehearsal.is_explained:
             return None
         empty.rewind()
-        return Start(lane=Lane(self.config, sight, empty, speed, rehearsal), moments=moments, rows=rows)
+        lane = Lane(self.config, sight, empty, speed, rehearsal)
+        return Start(lane=lane, moments=moments, rows=rows, brings=rehearsal.brings)
 
 
 def plain_factor(config: Tracking, image: Image | None) -> int:

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import cv2
 import numpy as np
@@ -125,14 +126,17 @@ def carried(looks: Sequence[Image], times: Sequence[float], speed: float) -> NDA
     """
     changed, wrong = np.zeros(looks[0].shape[0]), np.zeros(looks[0].shape[0])
     for first, second, shift in _pairs(times, speed, looks[0].shape[1]):
-        before, after = looks[first].astype(np.float32), looks[second].astype(np.float32)
+        before, after = looks[first], looks[second]
         here, there = (after[:, shift:], before[:, :-shift]) if shift > 0 else (after[:, :shift], before[:, -shift:])
         was = before[:, shift:] if shift > 0 else before[:, :shift]
-        still = np.abs(here - was)
-        clear = still > CLEAR
-        changed += (still * clear).sum(axis=1)
-        wrong += (np.minimum(np.abs(here - there), 2 * still) * clear).sum(axis=1)
+        still = cv2.threshold(cv2.absdiff(here, was), CLEAR, 0, cv2.THRESH_TOZERO)[1]
+        changed += _row_sums(still)
+        wrong += _row_sums(cv2.min(cv2.absdiff(here, there), cv2.add(still, still)))
     return np.asarray((changed - wrong) / np.maximum(changed, looks[0].shape[1] / 8), dtype=np.float32)
+
+
+def _row_sums(picture: NDArray[Any]) -> Floats:
+    return np.asarray(cv2.reduce(picture, 1, cv2.REDUCE_SUM, dtype=cv2.CV_64F)[:, 0], dtype=np.float64)
 
 
 def _pairs(times: Sequence[float], speed: float, along: int) -> list[tuple[int, int, int]]:

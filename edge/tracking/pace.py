@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.tracking.motion import NOTICED, Profiles
+from edge.tracking.motion import BANDS, NOTICED, Profiles
+from edge.tracking.witnesses import Testimony, shift_of, vertex
 
 MOST_COLUMNS = 48
 """So many places along the belt are enough to measure a shift."""
@@ -21,6 +23,12 @@ CONTRADICTED = 0.35
 SPEAKS, GOES_ON, HALTS = 0.05, 0.3, 0.6
 """Two bands side by side, each with so large a share of all changes, speak for a motion that leaves less than the
 second share of their own unexplained, and against one that leaves more than the third."""
+SLOW = 0.5
+"""A belt that was last seen to run at less than this share of its usual speed may be about to turn round."""
+SURPRISE_PX = 0.75
+"""What differs by more than about this from what was expected is asked of parts that surely lie on the belt."""
+FEW_GUESSES = 3
+"""With fewer guesses of late it is the belt that is measured."""
 MOST_GUESSES = 15
 """After so many measured looks guesses are forgotten."""
 
@@ -35,6 +43,8 @@ class Pace:
     def __init__(self, usual: float) -> None:
         self.usual = usual
         self._now = usual
+        self._slow = False
+        """Whether the belt was slow, or ran back, when its motion was measured last."""
         self._speeds: deque[float] = deque([usual], maxlen=9)
         self._key: Profiles | None = None
         self._since_key = 0.0
@@ -46,10 +56,11 @@ class Pace:
         self.doubt = 0.0
         """Running share of looks in which much changed that no shift explains."""
 
-    def step(self, profile: Profiles, passed_s: float) -> float:
+    def step(self, profile: Profiles, passed_s: float, asked: Callable[[], Testimony] = Testimony) -> float:
         """How far the belt moved since the last look, in small pixels, signed.
 
-        `profile` is that of the look with the empty belt taken off.
+        `profile` is that of the look with the empty belt taken off; `asked` tells of the parts that surely
+        lie on the belt, when the profile as a whole leaves a doubt.
         """
         key = self._key
         if key is None or passed_s <= 0:
@@ -57,7 +68,7 @@ class Pace:
             self._trust = np.ones((profile.shape[0], 1), dtype=np.float32)
             return 0.0
         unexplained = self.unexplained
-        total = self._found(key, profile, passed_s)
+        total = self._found(key, profile, passed_s, asked)
         guessed = self.unexplained > unexplained
         self.guesses = min(MOST_GUESSES, self.guesses + 1) if guessed else max(0, self.guesses - 1)
         if total is None:
@@ -73,17 +84,20 @@ class Pace:
             self._key, self._since_key = profile, 0.0
         speed = moved / passed_s
         self._now += 0.6 * (speed - self._now)
+        if self.guesses < FEW_GUESSES:  # otherwise it may be an arm that is slow
+            self._slow = self._now < SLOW * self.usual
         self._speeds.append(speed)
         middle = median(self._speeds)  # a camera that shakes is as often too fast as too slow
         if middle > 0.3 * self.usual:
             self.usual += 0.05 * (middle - self.usual)
         return moved
 
-    def _found(self, key: Profiles, now: Profiles, passed_s: float) -> float | None:
+    def _found(self, key: Profiles, now: Profiles, passed_s: float, asked: Callable[[], Testimony]) -> float | None:
         """The shift that turns `key` into `now`; `None` when nothing tells."""
         difference = np.abs(now - key)
         changed = difference > NOTICED
         count = int(np.count_nonzero(changed))
+        bands = min(BANDS, now.shape[0])
         if count < FEW_CHANGES and count < 0.2 * self._foreseen(key, passed_s):
             return 0.0
         if count < 4:
@@ -108,7 +122,18 @@ class Pace:
         best = int(np.argmin(costs * (1 + 0.1 * np.abs(shifts - expected) / (abs(expected) + 4))))
         still = (difference[:, columns] * weights).sum(axis=1)
         best = self._going_on(shifts, best, by_band, np.asarray(weights @ inside.T), still, passed_s)
-        if not costs[best] <= 0.6 * still.sum() / max(1e-6, total):
+        explained = bool(costs[best] <= 0.6 * still.sum() / max(1e-6, total))
+        found = float(shifts[best]) + vertex(costs, shifts, best)
+        if not explained or abs(found - expected) > SURPRISE_PX + 0.1 * abs(expected - self._since_key):
+            testimony = asked()
+            told = shift_of(testimony.parts, bands, key, now, self._ways(passed_s), self._since_key)
+            if told is not None and not (explained and abs(told - found) <= SURPRISE_PX):
+                self.doubt -= 0.02 * self.doubt
+                self.explained += 1
+                return told
+            # What is over the belt may go its own way; a belt that changes its speed is soon seen to.
+            explained &= told is not None or not testimony.disturbed or self.guesses >= MOST_GUESSES
+        if not explained:
             if self._rather_stands(shifts, costs, passed_s):
                 return self._since_key
             self.doubt += 0.02 * (1 - self.doubt)
@@ -117,7 +142,7 @@ class Pace:
         self.doubt -= 0.02 * self.doubt
         self.explained += 1
         self._learn_trust(by_band[:, best], still)
-        return float(shifts[best]) + _vertex(costs, shifts, best)
+        return found
 
     def _rather_stands(self, shifts: NDArray[np.intp], costs: NDArray[np.floating], passed_s: float) -> bool:
         """Where no shift explains the changes: whether they are noise on a belt that stands: going on fits worse."""
@@ -168,21 +193,21 @@ class Pace:
         count = int(np.count_nonzero(np.abs(key[:, step:] - key[:, :-step]) > NOTICED))
         return count if count >= 10 else 0
 
+    def _ways(self, passed_s: float) -> NDArray[np.intp]:
+        """Every shift that known parts may have made: back as fast as the belt usually runs, and farther on."""
+        usual = self.usual * passed_s
+        first, last = min(self._now * passed_s, -usual), max(self._now * passed_s, usual)
+        middle = self._since_key
+        return np.arange(int(np.floor(middle + 1.3 * first)) - 2, int(np.ceil(middle + 1.3 * last)) + 3)
+
     def _candidates(self, passed_s: float, along: int) -> NDArray[np.intp]:
-        """Shifts to try: as far as the latest speed leads, the usual one, and a standstill."""
+        """Shifts to try: as far as the latest speed leads, the usual one, a standstill; when slow, both ways."""
         latest, usual = self._now * passed_s, self.usual * passed_s
         wanted: set[int] = set()
         for step, reach in ((latest, 1.5 + 0.3 * abs(latest)), (0.0, 1.0), (usual, 0.35 * usual)):
             middle = self._since_key + step
             wanted.update(range(int(np.floor(middle - reach)), int(np.ceil(middle + reach)) + 1))
+        if self._slow:
+            wanted.update(range(int(np.floor(self._since_key - usual)), int(np.ceil(self._since_key + usual)) + 1))
         limit = int(0.8 * along)
         return np.array(sorted(each for each in wanted if -limit <= each <= limit), dtype=np.intp)
-
-
-def _vertex(costs: NDArray[np.floating], shifts: NDArray[np.intp], best: int) -> float:
-    """The lowest point of the parabola through a minimum and its neighbours, -0.5 to 0.5."""
-    if not 0 < best < len(costs) - 1 or shifts[best + 1] - shifts[best - 1] != 2:
-        return 0.0
-    left, middle, right = (float(costs[best + i]) for i in (-1, 0, 1))
-    bend = left - 2 * middle + right
-    return min(0.5, max(-0.5, 0.5 * (left - right) / bend)) if 0 < bend < np.inf else 0.0

@@ -132,7 +132,7 @@ class Sightings:
                 each.outline = each.blob
             each.looked_at = self.unrolled.position
         there = {id(each) for each in seen}
-        return self._missed([each for each in old if id(each) not in there], seen)
+        return self._missed([each for each in old if id(each) not in there], seen, usual)
 
     def drop(self, sighting: Sighting) -> None:
         """Forget a sighting that has been handed out or turned out to be scenery."""
@@ -259,7 +259,7 @@ class Sightings:
         elif abs(slid) > STANDS:
             each.stuck = slid < 2 - STANDS and abs(travelled) > STUCK * self.unrolled.evidence.shape[1]
 
-    def _missed(self, missing: list[Sighting], seen: list[Sighting]) -> list[Sighting]:
+    def _missed(self, missing: list[Sighting], seen: list[Sighting], usual: Usual) -> list[Sighting]:
         gone: list[Sighting] = []
         waiting: list[Sighting] = []
         along = self.unrolled.evidence.shape[1]
@@ -267,7 +267,8 @@ class Sightings:
             if each.blob.left + self.unrolled.whole >= along or each.blob.right + self.unrolled.whole <= 0:
                 continue
             if self.unrolled.covered(each.blob) >= 0.4:
-                if not any(_shared(each.blob, other.blob) > 0.3 for other in seen):
+                firm = _is_firm(each, usual)  # what lies there now, but does not go with the belt, lies over it
+                if not any(_shared(each.blob, other.blob) > 0.3 and not (firm and not other.travels) for other in seen):
                     waiting.append(each)
                 continue
             each.unseen += 1

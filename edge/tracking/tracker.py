@@ -105,9 +105,15 @@ class BeltTracker:
         starts = self._apprentice.watch(frame)
         if not starts and self._watched < WATCH:
             return []
-        self._apprentice, self._watched, self._rest = Apprentice(self.config), 0, REST
+        self._apprentice = Apprentice(self.config)
         against = [start for start in starts if start.lane.sight.direction == OPPOSITE[self.direction]]
-        if len(starts) < 2 or not against:
+        is_arm = (
+            len(starts) > 1 and bool(against) and not against[0].brings
+        )  # or a lane that has not brought a part yet
+        if is_arm and self._watched < WATCH:
+            return []
+        self._watched, self._rest = 0, REST
+        if is_arm or len(starts) < 2 or not against:
             return []
         self._lanes[0].leave(against[0].rows)
         self._lanes.append(against[0].lane)

@@ -41,7 +41,7 @@ def best_views(looks: Sequence[Look], count: int, margin: float, shows: Callable
     Only looks that hold the whole part are taken, and of those the latest, which are nearest to the gate. `shows` says
     whether the part itself is to be seen in one; that is costly, so it is asked of no more looks than necessary.
     """
-    whole = [each for each in reversed(looks) if _holds(each[1], each[2])]
+    whole = [each for each in reversed(looks) if is_within(each[1], each[2])]
     taken: list[Look] = []
     for begin in range(0, len(whole), 2 * count):
         latest = whole[begin : begin + 2 * count]
@@ -78,7 +78,8 @@ def _tiny(crop: Image, side: int) -> Image:
     return np.asarray(cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def _holds(image: Image, box: Box) -> bool:
+def is_within(image: Image, box: Box) -> bool:
+    """Whether a picture holds the whole box."""
     height, width = image.shape[:2]
     inside = box.left_px >= 0 and box.top_px >= 0
     return inside and box.left_px + box.width_px <= width and box.top_px + box.height_px <= height

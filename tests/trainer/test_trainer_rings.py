@@ -49,6 +49,9 @@ def test_every_part_is_judged_once_by_a_network_that_never_saw_it(judged: Path) 
     assert got["drawn_holes_flagged"]["of"] == 24
     assert got["transplants_flagged"]["of"] == got["heals_passed"]["of"] >= 12
     assert {cell["kind"] for cell in got["grid"]} >= {"gain", "offset", "noise", "blur"}
+    at = got["at_limits"]
+    assert at["review_rate"]["of"] == 24
+    assert at["escape_rate"]["count"] + at["overkill_rate"]["count"] + at["review_rate"]["count"] <= 24
     parts = [
         {row[0] for row in json.loads((judged / "protocol" / f"fold-{fold}.json").read_text())["pictures"]}
         for fold in (0, 1)

@@ -13,7 +13,7 @@ import pytest
 from drawn import fill
 
 from edge.bundle import Bundle, Shelf, prepare, readable_image
-from trainer import aware, network, quantize, recipe
+from trainer import aware, lint, network, quantize, recipe
 from trainer.__main__ import main
 from trainer.runtime import Model
 
@@ -58,6 +58,24 @@ def test_aware_training_holds_fake_quant_nodes_and_plain_training_none() -> None
     model = network.build(recipe.Network(blocks=2, width=4), recipe.Input(height_px=16, width_px=16), 1, 1)
     assert aware.fake_quant_nodes(model) == 0
     assert aware.fake_quant_nodes(aware.aware(model)) > 8
+
+
+def test_a_folded_stem_loses_no_pixel_and_becomes_int8_either_way() -> None:
+    """Also of a picture that is no multiple of the fold; every pixel must be able to change the answer."""
+    shape = recipe.Input(height_px=30, width_px=45)
+    model = network.build(recipe.Network(blocks=3, width=4, stem="folded"), shape, 1, 1)
+    cells = model.get_layer("defect_map").output.shape[1:3]
+    plain = network.build(recipe.Network(blocks=3, width=4), shape, 1, 1)
+    assert cells == plain.get_layer("defect_map").output.shape[1:3] == (4, 6)
+    numbered = np.arange(30 * 45, dtype=np.float32).reshape(1, 30, 45, 1)
+    folded = network.Folded()(numbered).numpy()
+    assert folded.shape == (1, 8, 12, 16)
+    assert set(folded.ravel()) == set(numbered.ravel())
+    pictures = np.random.default_rng(1).integers(0, 256, (8, 30, 45, 1), dtype=np.uint8)
+    sample = np.concatenate([pictures, quantize.stretched(pictures[0])[None]])
+    for content in (quantize.convert(model, "int8_ptq", sample), quantize.convert_aware(aware.aware(model))):
+        assert "SPACE_TO_DEPTH" in lint.look(content)["versions"]
+        assert Model(content).raw(pictures[0]).shape == (2,)
 
 
 def test_the_aware_variant_is_another_network_than_the_converted_one(trained: Path) -> None:
