@@ -25,6 +25,8 @@ EVERY, RATE = 8, 0.1
 SAMPLE = np.s_[4::9, 4::9]
 FEW = 20
 """The exposure is read from this grid of pixels, if so many of them show belt."""
+DARK = 16
+"""Belt that is darker than this does not tell the exposure."""
 HASTE = 4
 """So much faster while it rehearses what it was shown at the start."""
 DOUBTFUL = 30.0
@@ -139,13 +141,14 @@ class EmptyBelt:
 
     def _exposed(self, plane: Image, channel: int, free: NDArray[np.bool_]) -> Image:
         """The plane as it would be at the exposure and white balance of the empty belt."""
-        seen, empty = plane[SAMPLE][free], self._samples[channel][free]
+        seen, empty = plane[SAMPLE], self._samples[channel]
         if channel:
+            seen, empty = seen[free], empty[free]
             if len(seen) < FEW:
                 return plane
             shift = _middle(empty - seen)
             return np.asarray(cv2.convertScaleAbs(plane, alpha=1.0, beta=shift), dtype=np.uint8)
-        useful = (empty > 16) & (seen < 250)
+        useful = free & self._bright & (seen < 250)
         if np.count_nonzero(useful) < FEW:
             return plane
         gain = min(3.0, max(0.3, _middle(empty[useful] / np.maximum(seen[useful], 1))))
@@ -157,6 +160,7 @@ class EmptyBelt:
         self._low = [np.asarray(cv2.convertScaleAbs(each, alpha=FAINT), dtype=np.uint8) for each in spread]
         self._slope = [np.clip(16 * 255 / ((PLAIN - FAINT) * each), 1, 255).astype(np.uint8) for each in spread]
         self._samples = [each[SAMPLE] for each in self._empty]
+        self._bright = self._samples[0] > DARK
         self.profile = profiles(self._flat)
 
 

@@ -17,13 +17,13 @@ from edge.tracking.coverage import Coverage
 from edge.tracking.gallery import COARSE, Gallery
 from edge.tracking.hidden import Hidden
 from edge.tracking.measure import Measure, is_usual
-from edge.tracking.motion import profiles
+from edge.tracking.motion import BANDS, Profiles, profiles
 from edge.tracking.pace import Pace
 from edge.tracking.path import Path
 from edge.tracking.sight import Sight
 from edge.tracking.sightings import ENTRY, FEWEST_LOOKS, PROVEN, Sighting, Sightings
 from edge.tracking.unrolled import Unrolled
-from edge.tracking.witnesses import Testimony, Witness
+from edge.tracking.witnesses import Inquiry, Witness, is_there, witness_of
 
 STEP, WAIT = 2, 4
 """The unrolled belt is searched again after it moved by so many pixels, or after so many looks."""
@@ -51,6 +51,8 @@ PIECE = 0.6
 """What lies by more than this share on a part that is settled is a piece of it."""
 SETTLED = 6
 """So many parts that were settled tell how far the belt goes while they are in the picture."""
+RIDDEN = 6.0
+"""The belt must have gone on so far for it to be seen that something rides."""
 LEAST_COVER = 0.5
 """What is smaller than this share of a part hides none."""
 
@@ -81,6 +83,7 @@ class Lane:
         self._gallery = Gallery(sight)
         self._path = Path()
         self._left: list[slice] = []
+        self._profile: Profiles = np.zeros((1, 1), dtype=np.float32)
         self._settled: deque[Sighting] = deque(maxlen=SETTLED)
         self._searched_at = 0
         self._waited = 0
@@ -154,7 +157,7 @@ class Lane:
         for rows in self._left:
             evidence[rows] = 0
         profile = profiles(planes) - self._empty.profile
-        passed_s = moment.at_s - self._path.last_s if self._path else 0.0
+        passed_s, self._profile = moment.at_s - self._path.last_s if self._path else 0.0, profile
         self._move(self._pace.step(profile, passed_s, self._asked) / COARSE)
         height, width = self._unrolled.claimed.shape
         self._unrolled.see(np.asarray(cv2.resize(evidence, (width, height), interpolation=cv2.INTER_AREA), np.uint8))
@@ -168,24 +171,41 @@ class Lane:
         self.lapses = self._coverage.passed(self._unrolled.position, self._when) + self._unsure(moment.at_s)
         return parts
 
-    def _asked(self) -> Testimony:
-        """Where parts are that surely lie on the belt, and can be seen; and whether something else lies over it."""
-        known = [each for each in self._sightings.current if each.firm and each.entered]
-        place = self._unrolled.position
-        return Testimony(
-            parts=[
-                Witness(
-                    left=(each.portrayed.left + place) * COARSE,
-                    right=(each.portrayed.right + place) * COARSE,
-                    top=each.portrayed.top * COARSE,
-                    bottom=each.portrayed.bottom * COARSE,
-                    height=self.sight.size[1],
-                )
-                for each in [*known, *self._settled]
-                if each.portrayed is not None and self._gallery.shows(each, place)
-            ],
+    def _asked(self) -> Inquiry:
+        """The parts that surely lie on the belt, and whether something else lies over it."""
+        known = [each for each in self._sightings.current if each.firm and each.entered and not each.unseen]
+        while self._settled and self._settled[0].blob.left + self._unrolled.whole >= self._unrolled.evidence.shape[1]:
+            self._settled.popleft()
+        return Inquiry(
+            witnesses=[each.witness for each in [*known, *self._settled] if each.witness is not None],
+            position=self._unrolled.position * COARSE,
             disturbed=any(each.blob.beside and not each.travels for each in self._sightings.current),
         )
+
+    def _seen_as(self, blob: Blob) -> Witness | None:
+        """What the latest look shows in a blob's place."""
+        place = self._unrolled.position
+        bands = min(BANDS, self.sight.size[1])
+        per_row = COARSE / (self.sight.size[1] // bands)
+        rows = blob.top * per_row, blob.bottom * per_row
+        columns = (blob.left + place) * COARSE, (blob.right + place) * COARSE
+        return witness_of(self._profile, bands, rows, columns, place * COARSE)
+
+    def _know(self, each: Sighting) -> None:
+        """Keep what it looks like."""
+        if not each.entered:
+            self._watch(each)
+        if each.firm and each.portrayed is None:
+            each.portrayed = each.blob
+            each.witness = each.witness or self._seen_as(each.blob)
+            self._gallery.portray(each)
+
+    def _watch(self, each: Sighting) -> None:
+        """Whether what did not come in with the belt goes with it all the same: an arm does not."""
+        place = self._unrolled.position * COARSE
+        if each.witness is None or abs(place - each.witness.position) >= RIDDEN * COARSE:
+            each.rides = each.witness is not None and is_there(each.witness, self._profile, place)
+            each.witness = self._seen_as(each.blob)
 
     def _unsure(self, at_s: float) -> list[Lapse]:
         """Told when it is over, or has lasted long: for a while nobody knew how far the belt went."""
@@ -232,12 +252,14 @@ class Lane:
             lies_still = not each.travels and abs(self._unrolled.position - each.born_at) > 3 * PROVEN
             if lies_still and each.blob.left + self._unrolled.position <= self._gate:
                 self._doubt(each)
+        parts = []
         for each in gone:
-            if self._is_coming(each) and not self._is_known(each):
+            if self._is_coming(each) and self._is_known(each) and each.whole_looks:
+                parts.append(self._part(each.blob, (), VANISHED))
+            elif self._is_coming(each):
                 self._doubt(each)
-        parts = [self._part(each.blob, (), VANISHED) for each in gone if self._is_coming(each) and self._is_known(each)]
         for each in sorted(self._sightings.current, key=lambda each: -each.blob.center[0]):
-            if not any(each is one for one in self._sightings.current):
+            if each not in self._sightings.current:
                 continue  # a piece of one that was settled just now
             if each.stuck:
                 self._sightings.drop(each)
@@ -250,8 +272,8 @@ class Lane:
             elif self._has_slipped_by(each):
                 self._claim(each)
                 parts.append(self._part(each.blob, self._views(each), SLIPPED))
-            elif each.firm and each.portrait is None:
-                self._gallery.portray(each)
+            else:
+                self._know(each)
         return parts
 
     def _claim(self, each: Sighting) -> None:
@@ -305,7 +327,7 @@ class Lane:
             return False
         blob = each.blob
         known = self._is_known(each) if self._usual().settled else each.firm
-        if not known or self._is_scratch(blob) or not is_usual(blob, self._usual()):
+        if not known or not each.rides or self._is_scratch(blob) or not is_usual(blob, self._usual()):
             return False
         watched = self._path.first < self._gate - blob.center[0]
         return watched and not each.unseen and self._unrolled.claimed_share(blob) < 0.1
@@ -319,14 +341,15 @@ class Lane:
 
     def _is_known(self, each: Sighting) -> bool:
         """Whether it came with the belt, or was seen long and wholly: what reaches in from the side is neither."""
-        return each.entered or (each.firm and not self.strict)
+        return each.entered or (each.firm and each.rides and not self.strict)
 
     def _is_credible(self, each: Sighting) -> bool:
         """Whether what crossed the gate is a part, as far as anybody can tell."""
         if self._is_scratch(each.blob):
             return False
-        is_usual_one = not self.strict and not each.blob.beside and is_usual(each.blob, self._usual())
-        return self._is_known(each) or is_usual_one
+        if self._is_known(each):
+            return True
+        return not self.strict and each.rides and not each.blob.beside and is_usual(each.blob, self._usual())
 
     def _is_scratch(self, blob: Blob) -> bool:
         """Whether it is so thin that it may be a belt joint; asked only at first, while no part is known."""
@@ -340,7 +363,7 @@ class Lane:
         return each.travels and each.looks >= 2 * FEWEST_LOOKS and entirely and place < self._gate
 
     def _usual(self) -> Usual:
-        return self._measure.usual([each.blob for each in self._sightings.current if each.travels])
+        return self._measure.usual(each.blob for each in self._sightings.current if each.travels)
 
     def _busy(self) -> NDArray[np.uint8]:
         """Not 0 on and right beside everything that may be a part, in pixels of the look."""
