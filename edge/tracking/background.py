@@ -98,7 +98,7 @@ class EmptyBelt:
             exposed = self._exposed(plane, channel, free)
             beyond = cv2.subtract(cv2.absdiff(exposed, self._flat[channel]), self._low[channel])
             stands = cv2.multiply(beyond, self._slope[channel], scale=1 / 16)
-            total = np.asarray(stands if total is None else cv2.max(total, stands), dtype=np.uint8)
+            total = np.asarray(stands if total is None else cv2.add(total, stands), dtype=np.uint8)
             self._seen[channel] = exposed
         assert total is not None
         return total, list(self._seen.values())
