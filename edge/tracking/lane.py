@@ -223,7 +223,7 @@ class Lane:
                 self._doubt(each)
         self._memory.refresh(self._unrolled.position)
         for each in sorted(self._sightings.current, key=lambda each: -each.blob.center[0]):
-            if not any(each is one for one in self._sightings.current):
+            if each not in self._sightings.current:
                 continue  # a piece of one that was settled just now
             if each.stuck:
                 self._sightings.drop(each)
@@ -324,8 +324,9 @@ class Lane:
         """Whether what crossed the gate is a part, as far as anybody can tell."""
         if self._is_scratch(each.blob):
             return False
-        is_usual_one = not self.strict and each.rides and not each.blob.beside and is_usual(each.blob, self._usual())
-        return self._is_known(each) or is_usual_one
+        if self._is_known(each):
+            return True
+        return not self.strict and each.rides and not each.blob.beside and is_usual(each.blob, self._usual())
 
     def _is_scratch(self, blob: Blob) -> bool:
         """Whether it is so thin that it may be a belt joint; asked only at first, while no part is known."""
@@ -339,7 +340,7 @@ class Lane:
         return each.travels and each.looks >= 2 * FEWEST_LOOKS and entirely and place < self._gate
 
     def _usual(self) -> Usual:
-        return self._measure.usual([each.blob for each in self._sightings.current if each.travels])
+        return self._measure.usual(each.blob for each in self._sightings.current if each.travels)
 
     def _busy(self) -> NDArray[np.uint8]:
         """Not 0 on and right beside everything that may be a part, in pixels of the look."""

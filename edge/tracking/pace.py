@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from math import ceil, floor
 from statistics import median
 
 import numpy as np
@@ -126,7 +127,8 @@ class Pace:
         expected = self._since_key + self._now * passed_s
         best = int(np.argmin(costs * (1 + 0.1 * np.abs(shifts - expected) / (abs(expected) + 4))))
         still = (difference[:, columns] * weights).sum(axis=1)
-        best = self._going_on(shifts, best, by_band, np.asarray(weights @ inside.T), still, passed_s)
+        if not self._is_foreseen(float(shifts[best]), self.usual * passed_s):
+            best = self._going_on(shifts, best, by_band, np.asarray(weights @ inside.T), still, passed_s)
         explained = bool(costs[best] <= 0.6 * still.sum() / max(1e-6, total))
         found = float(shifts[best]) + vertex(costs, shifts, best)
         if not explained or self._surprises(found - self._since_key, passed_s):
@@ -176,18 +178,23 @@ class Pace:
 
         A belt that changes its speed does so in every band; an arm that wanders over it hides some, however large.
         """
-        wrong = by_band * heard.max(axis=1, keepdims=True) / np.maximum(heard, 1e-6)
-        wrong[heard < 0.3 * heard.max(axis=1, keepdims=True)] = np.inf
+        most = heard.max(axis=1, keepdims=True)
+        wrong = by_band * most / np.maximum(heard, 1e-6)
+        wrong[heard < 0.3 * most] = np.inf
         halts = (still > SPEAKS * still.sum()) & (wrong[:, best] > HALTS * still)
         for speed in (self.usual, self._now):
             step = speed * passed_s
-            near = np.abs(shifts - self._since_key - step) <= 1.5 + 0.1 * abs(step)
-            if near[best]:
+            if self._is_foreseen(float(shifts[best]), step):
                 return best
+            near = np.abs(shifts - self._since_key - step) <= _off(step)
             plain = halts & (wrong[:, near].min(axis=1, initial=np.inf) < GOES_ON * still)
             if np.any(plain[1:] & plain[:-1]):
                 return int(np.argmin(np.where(near, wrong[plain].sum(axis=0), np.inf)))
         return best
+
+    def _is_foreseen(self, shift: float, step: float) -> bool:
+        """Whether a shift is about where one more step leads."""
+        return abs(shift - self._since_key - step) <= _off(step)
 
     def _learn_trust(self, wrong: NDArray[np.floating], still: NDArray[np.floating]) -> None:
         """Bands whose changes the motion does not explain (shaking rails, people) lose their say."""
@@ -218,8 +225,13 @@ class Pace:
         wanted: set[int] = set()
         for step, reach in ((latest, 1.5 + 0.3 * abs(latest)), (0.0, 1.0), (usual, 0.35 * usual)):
             middle = self._since_key + step
-            wanted.update(range(int(np.floor(middle - reach)), int(np.ceil(middle + reach)) + 1))
+            wanted.update(range(floor(middle - reach), ceil(middle + reach) + 1))
         if self._slow:
-            wanted.update(range(int(np.floor(self._since_key - usual)), int(np.ceil(self._since_key + usual)) + 1))
+            wanted.update(range(floor(self._since_key - usual), ceil(self._since_key + usual) + 1))
         limit = int(0.8 * along)
         return np.array(sorted(each for each in wanted if -limit <= each <= limit), dtype=np.intp)
+
+
+def _off(step: float) -> float:
+    """How far a shift may be from where a step leads, and is still that step."""
+    return 1.5 + 0.1 * abs(step)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from edge.domain import Image
-from edge.tracking.blobs import CRUMB, LUMP, Blob, Group, Usual, groups
+from edge.tracking.blobs import CRUMB, LUMP, Blob, Group, Usual, filled, groups
 from edge.tracking.cutting import split
 from edge.tracking.unrolled import Unrolled
 from edge.tracking.witnesses import Witness
@@ -148,9 +148,10 @@ class Sightings:
     def _fresh(self, group: Group, usual: Usual) -> list[Blob]:
         """The parts in a patch that have not been handed out, in belt coordinates."""
         # Cutting is costly, and most patches beyond the gate are wholly claimed: what is left of those is no part.
-        if self.unrolled.is_claimed(group, SCRAP * (1 - CLAIMED) * CRUMB * usual.area):
+        inside = filled(group)
+        if self.unrolled.is_claimed(group, inside, SCRAP * (1 - CLAIMED) * CRUMB * usual.area):
             return []
-        blobs = [blob.moved(-self.unrolled.whole) for blob in split(group, self.unrolled.evidence, usual)]
+        blobs = [blob.moved(-self.unrolled.whole) for blob in split(group, inside, self.unrolled.evidence, usual)]
         return [blob for blob in blobs if self.unrolled.claimed_share(blob) < CLAIMED]
 
     def _compared(self, found: list[Group]) -> tuple[list[_Known], list[Group], dict[int, int]]:
@@ -314,5 +315,7 @@ def _shared(one: Blob, other: Blob) -> float:
     across = min(one.bottom, other.bottom) - max(one.top, other.top)
     if along <= 0 or across <= 0:
         return 0.0
-    smaller = min((each.right - each.left) * (each.bottom - each.top) for each in (one, other))
+    smaller = min(
+        (one.right - one.left) * (one.bottom - one.top), (other.right - other.left) * (other.bottom - other.top)
+    )
     return along * across / max(1, smaller)

@@ -56,7 +56,7 @@ def best_views(looks: Sequence[Look], count: int, margin: float, shows: Callable
 PORTRAIT_PX, ROOM_PX = 12, 3
 """A portrait has so many pixels a side; it may be found so far beside its place, for boxes are never exact."""
 PLAIN = 8.0
-"""A portrait that varies by fewer grey levels shows nothing to know a part by."""
+"""A portrait that varies by fewer grey levels is plain."""
 SAME = 0.4
 """Two looks at a part correlate at least so well, whatever the light."""
 
@@ -66,10 +66,13 @@ def portrait_of(image: Image, box: Box) -> Image:
     return _tiny(_square(image, box, 0.0), PORTRAIT_PX)
 
 
+def is_plain(portrait: Image) -> bool:
+    """Whether it shows nothing to know a part by."""
+    return bool(cv2.meanStdDev(portrait)[1].max() < PLAIN)
+
+
 def resembles(image: Image, box: Box, portrait: Image) -> bool:
     """Whether a picture shows in this box, which the part had in its portrait too, what the portrait shows."""
-    if cv2.meanStdDev(portrait)[1].max() < PLAIN:
-        return True  # nothing to know it by
     seen = _tiny(_square(image, box, ROOM_PX / PORTRAIT_PX), PORTRAIT_PX + 2 * ROOM_PX)
     return cv2.minMaxLoc(cv2.matchTemplate(seen, portrait, cv2.TM_CCOEFF_NORMED))[1] >= SAME
 
