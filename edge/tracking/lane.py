@@ -23,7 +23,7 @@ from edge.tracking.pace import Pace
 from edge.tracking.path import Path
 from edge.tracking.reasons import COVER, COVERED, CUT, FRAMES, SLIPPED, UNMEASURED, UNSEEN, VANISHED
 from edge.tracking.sight import Sight
-from edge.tracking.sightings import ENTRY, FEWEST_LOOKS, PROVEN, Sighting, Sightings
+from edge.tracking.sightings import ENTRY, FEWEST_LOOKS, FIRM, PROVEN, Sighting, Sightings
 from edge.tracking.unrolled import Unrolled
 from edge.tracking.witnesses import Inquiry
 
@@ -217,7 +217,7 @@ class Lane:
         for each in gone:
             if self._slid_to(each):
                 continue
-            if self._is_coming(each) and self._is_known(each) and each.whole_looks:
+            if self._is_coming(each) and self._is_known(each) and each.whole_looks >= FIRM:
                 parts.append(self._part(each.portrayed or each.blob, (), VANISHED))  # a rest of it fades elsewhere
             elif self._is_coming(each):
                 self._doubt(each)
