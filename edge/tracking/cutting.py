@@ -37,6 +37,10 @@ THIN = 0.35
 """What is thinner than this share of the usual part is a seam, a scratch of the belt or a reflection."""
 HOLE = 0.05
 """Holes are filled up to the size of the usual part, or to this share of the picture while that is unknown."""
+FULL, CLOSING, MOSTLY, ROUND, LONG = 0.6, 0.2, 0.75, 0.9, 1.5
+"""What fills less than the first share of its rectangle may have gaps in its rim. It is closed over gaps of the second
+share of its size, if what was found is less than the third share of that, and that fills the fourth share of its hull
+and is no longer than so many times its thickness."""
 
 
 def split(group: Group, inside: Mask, evidence: Evidence, usual: Usual) -> list[Blob]:
@@ -59,7 +63,26 @@ def split(group: Group, inside: Mask, evidence: Evidence, usual: Usual) -> list[
     found = [each for each in shapes if _is_part(each, usual)]
     largest = max((each.area for each in found), default=0)
     found = [each for each in found if each.area >= CRUMB * largest]
+    if not beside and (not found or (len(found) == 1 and found[0].area < FULL * inside.size)):
+        return _rounded(found, inside, left, top, usual)
     return [replace(each, beside=True) for each in found] if beside else found
+
+
+def _rounded(found: list[Blob], inside: Mask, left: int, top: int, usual: Usual) -> list[Blob]:
+    """The whole part, where nothing or only a piece of it is solid, because its rim has gaps; else what was found."""
+    side = max(3, round(CLOSING * min(inside.shape)))
+    padded = cv2.copyMakeBorder(inside, side, side, side, side, cv2.BORDER_CONSTANT, value=0)
+    closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, _square(side))[side:-side, side:-side]
+    outlines, _ = cv2.findContours(closed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    outline = max(outlines, key=cv2.contourArea)
+    shape = np.asarray(cv2.drawContours(np.zeros_like(inside), [outline], 0, 255, cv2.FILLED), dtype=np.uint8)
+    area, hull = cv2.countNonZero(shape), cv2.contourArea(cv2.convexHull(outline))
+    if sum(each.area for each in found) >= MOSTLY * area or area < ROUND * hull:
+        return found
+    whole = measured(shape, left, top)
+    is_one = not usual.settled or whole.area < LUMP * usual.area
+    is_round = max(whole.shape.shape) < LONG * whole.thickness
+    return [whole] if is_one and is_round and _is_part(whole, usual) else found
 
 
 def _solid(strong: Mask, hole: float, thickness: float) -> Mask:

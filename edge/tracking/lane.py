@@ -45,6 +45,8 @@ SLIM, EARLY = 5.0, 2.0
 """What is thinner than so many pixels of the unrolled belt is told, but is no part, in the first pictures of belt."""
 PIECE = 0.6
 """What lies by more than this share on a part that is settled is a piece of it."""
+LARGE_PATCH = 0.6
+"""What stands out over this share of a part, either way, and is none, is told when it comes to the gate."""
 SLID = 0.3
 """What is pushed across the belt stays where it was along it, but for so large a share of its thickness."""
 LEAST_COVER = 0.5
@@ -215,13 +217,17 @@ class Lane:
                 self._doubt(each)
         parts = []
         for each in gone:
-            if self._slid_to(each):
+            place = each.portrayed or each.blob  # a rest of it may have faded elsewhere
+            if not self._is_coming(each) or self._is_seen_otherwise(each, place):
                 continue
-            if self._is_coming(each) and self._is_known(each) and each.whole_looks >= FIRM:
-                parts.append(self._part(each.portrayed or each.blob, (), VANISHED))  # a rest of it fades elsewhere
-            elif self._is_coming(each):
+            if self._is_known(each) and each.whole_looks >= FIRM:
+                parts.append(self._part(place, (), VANISHED))
+            else:
                 self._doubt(each)
         self._memory.refresh(self._unrolled.position)
+        for left, right in self._sightings.unsolved(LARGE_PATCH * (self._usual().thickness or 2 * SLIM)):
+            if 0 <= self._gate - self._unrolled.position - (left + right) / 2 < right - left:
+                self._coverage.doubt(COVER, left, right)
         for each in sorted(self._sightings.current, key=lambda each: -each.blob.center[0]):
             if each not in self._sightings.current:
                 continue  # a piece of one that was settled just now
@@ -240,16 +246,15 @@ class Lane:
                 self._memory.know(each, self._unrolled.position)
         return parts
 
-    def _slid_to(self, each: Sighting) -> bool:
-        """Whether what has gone from its place was pushed across the belt, where it turned up as something new."""
-        room = SLID * each.blob.thickness
-        return any(
-            not other.entered
-            and other.born_at >= each.looked_at
-            and abs(other.blob.center[0] - each.blob.center[0]) < room
-            and abs(other.blob.center[1] - each.blob.center[1]) < 3 * each.blob.thickness
-            for other in self._sightings.current
-        )
+    def _is_seen_otherwise(self, each: Sighting, place: Blob) -> bool:
+        """Whether what has gone from its place was settled as another one, is followed as one, or was pushed across."""
+        room = SLID * place.thickness
+        for other in self._sightings.current:
+            along, across = (abs(other.blob.center[i] - place.center[i]) for i in (0, 1))
+            pushed = not other.entered and other.born_at > each.born_at and across < 3 * place.thickness
+            if along < room and (across < room or pushed):
+                return True
+        return self._unrolled.claimed_share(place) > PIECE
 
     def _claim(self, each: Sighting) -> None:
         """It is settled: whatever else is seen of it later is no other part."""

@@ -145,6 +145,17 @@ class Sightings:
         for known in self._known:
             known.sightings = [each for each in known.sightings if each is not sighting]
 
+    def unsolved(self, least: float) -> list[tuple[int, int]]:
+        """Patches at least so large either way that hold no part, as far as is known: from where to where they lie."""
+        found = []
+        for known in self._known:
+            left, top, right, bottom = known.rectangle
+            if not known.sightings and min(right - left, bottom - top) >= least:
+                step = self.unrolled.whole - known.whole
+                if not self.unrolled.claimed[top:bottom, max(0, left + step) : max(0, right + step)].any():
+                    found.append((left - known.whole, right - known.whole))
+        return found
+
     def _fresh(self, group: Group, usual: Usual) -> list[Blob]:
         """The parts in a patch that have not been handed out, in belt coordinates."""
         # Cutting is costly, and most patches beyond the gate are wholly claimed: what is left of those is no part.

@@ -33,6 +33,8 @@ BESIDE = 0.75
 """A report for review so near along the belt, that is about no other part, tells of a part that was not found itself:
 several at once, or a part under something. One that says that it may be several parts tells of its neighbours too."""
 GATE = 0.5
+ON_GATE_PX = 1.0
+"""A part whose centre was nearer than this to the gate in the very first look may or may not be counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +142,9 @@ def _set_against(
         if number in owners:
             tally.found += 1
             tally.review += all(bool(report.reason) for report in owners[number])
+            continue
+        if part.crossed_at_s * part.speed_px_s < ON_GATE_PX:
+            tally.parts -= 1
             continue
         told = [each for each in strays if each.reason and belt.is_beside(each, number)][:1]
         of_several = [each for each in reports if each.reason in (SEVERAL, TOO_LARGE) and belt.is_beside(each, number)]
