@@ -21,7 +21,7 @@ CRISP = 0.35
 """A part lies where it leaves less than this share of what it leaves elsewhere, in the middle of all places."""
 DULL = 3.0
 """Where it leaves fewer grey levels than this elsewhere, it has nothing to know its place by."""
-AROUND, OFF_PX, THERE = 8, 2, 0.6
+AROUND, OFF_PX, THERE = 24, 4, 0.7
 """What rides is looked for so many pixels around its place, found no farther from it than that, and leaves less than
 this share of what it leaves around."""
 AGREE_PX = 1.5
