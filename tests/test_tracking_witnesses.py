@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edge.tracking.motion import BANDS, Profiles
-from edge.tracking.witnesses import Inquiry, Witness, is_there, moved, witness_of
+from edge.tracking.witnesses import Inquiry, Witness, is_there, moved, shows, witness_of
 
 ALONG = 200
 STEPS = np.arange(-15, 16)
@@ -62,6 +62,13 @@ def test_what_rides_is_found_where_the_belt_took_it() -> None:
     assert is_there(part_seen(), belt(90), position=30.0)
     assert not is_there(part_seen(), belt(60), position=30.0)
     assert not is_there(part_seen(), belt(None), position=30.0)
+
+
+def test_how_much_is_left_in_its_place() -> None:
+    assert shows(part_seen(), belt(90), position=30.0) == pytest.approx(1, abs=0.05)
+    assert shows(part_seen(), belt(None), position=30.0) < 0.1
+    assert shows(part_seen(), belt(None, arm_at=95), position=30.0) > 1
+    assert shows(part_seen(), belt(None), position=500.0) == 1
 
 
 def test_a_part_in_the_last_rows_which_no_band_holds() -> None:

@@ -37,6 +37,11 @@ class Unrolled:
         self._farthest = 0
         self._claims: deque[Blob] = deque(maxlen=CLAIMS_KEPT)
 
+    @property
+    def behind(self) -> int:
+        """How far the belt has gone back from where it was farthest."""
+        return self._farthest - self.whole
+
     def move(self, displacement: float) -> None:
         """Carry everything along by `displacement` pixels (signed), after the first look."""
         self.position += displacement

@@ -17,14 +17,14 @@ MARGIN = 2
 """So many pixels of belt on either side belong to what a part is known by."""
 INSIDE = 0.6
 """So much of a part must be in the picture to be found there."""
-CRISP = 0.3
+CRISP = 0.35
 """A part lies where it leaves less than this share of what it leaves elsewhere, in the middle of all places."""
 DULL = 3.0
 """Where it leaves fewer grey levels than this elsewhere, it has nothing to know its place by."""
 AROUND, OFF_PX, THERE = 8, 2, 0.6
 """What rides is looked for so many pixels around its place, found no farther from it than that, and leaves less than
 this share of what it leaves around."""
-AGREE_PX = 1.0
+AGREE_PX = 1.5
 """Parts that ride together have gone equally far, but for so many pixels."""
 
 
@@ -68,8 +68,7 @@ def witness_of(
 def moved(inquiry: Inquiry, now: Profiles, steps: NDArray[np.intp]) -> tuple[float | None, bool]:
     """How far the belt went since the look before, one of `steps` or between, `None` if nobody can tell; and whether
     something lies over the belt: a part that must be in the picture is not to be seen."""
-    found = []
-    disturbed = inquiry.disturbed
+    found, hidden = [], False
     for each in inquiry.witnesses:
         went = inquiry.position - each.position
         whole = round(went)
@@ -81,7 +80,8 @@ def moved(inquiry: Inquiry, now: Profiles, steps: NDArray[np.intp]) -> tuple[flo
         if usual > DULL and costs[best] < CRISP * usual and 0 < best < len(steps) - 1:
             found.append(steps[best] + vertex(costs, steps, best) + whole - went)
         else:
-            disturbed |= float(np.abs(each.seen).mean()) > DULL
+            hidden |= costs[best] > THERE * usual and float(np.abs(each.seen).mean()) > DULL
+    disturbed = inquiry.disturbed or (hidden and not found)
     if not found:
         return None, disturbed
     middle = median(found)
@@ -98,6 +98,16 @@ def is_there(each: Witness, now: Profiles, position: float) -> bool:
         return False
     best = int(np.argmin(costs))
     return bool(abs(around[best]) <= OFF_PX and costs[best] < THERE * np.median(heard))
+
+
+def shows(each: Witness, now: Profiles, position: float) -> float:
+    """How much stands out in its place, as a share of what it showed; 1 where its place is out of the picture."""
+    places = np.arange(each.column, each.column + each.seen.shape[1]) + round(position - each.position)
+    inside = (places >= 0) & (places < now.shape[1])
+    if not inside.any():
+        return 1.0
+    here = float(np.abs(now[np.ix_(each.rows, places[inside])]).mean())
+    return here / max(1e-6, float(np.abs(each.seen).mean()))
 
 
 def _costs(each: Witness, now: Profiles, shifts: NDArray[np.intp]) -> Costs:
