@@ -85,7 +85,7 @@ def count(clip: Clue, tracking: Tracking) -> tuple[list[Part], float]:
     """The parts, and the CPU time per frame in ms."""
     following = open_tracker(tracking)
     begin = time.process_time()
-    parts = [part for frame in clip.frames for part in following.update(frame)]
+    parts = [part for frame in clip.frames for part in following.update(frame)] + following.finish()
     return parts, (time.process_time() - begin) * 1000 / len(clip.frames)
 
 

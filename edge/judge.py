@@ -5,9 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
 from edge.domain import NO_MODEL, Decision, ModelId, Part, Scores, Verdict
 
 NOT_SEEN = "no usable view"
@@ -31,10 +28,13 @@ class Judge:
     model: ModelId = NO_MODEL
     """The model whose operating point this is; each verdict names it."""
 
-    _is_good: NDArray[np.bool_] = field(init=False, repr=False, compare=False)
+    _good: tuple[int, ...] = field(init=False, repr=False, compare=False)
+    _bad: tuple[int, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_is_good", np.array([label in self.good for label in self.labels]))
+        columns = range(len(self.labels))
+        object.__setattr__(self, "_good", tuple(each for each in columns if self.labels[each] in self.good))
+        object.__setattr__(self, "_bad", tuple(each for each in columns if self.labels[each] not in self.good))
 
     def decide(self, part: Part, scores: Scores | None) -> Verdict:
         """Judge one part; `scores` is None when nothing could be classified. Never raises for a part's sake."""
@@ -42,14 +42,13 @@ class Judge:
         reason = part.reason or ("" if scores is not None and len(scores.outputs) else why)
         if scores is None or not len(scores.outputs):
             return self._verdict(part, Decision.REVIEW, "", reason, score=0.5, views=0)
-        outputs = scores.outputs.astype(np.int64)
-        is_good = self._is_good
-        total = int((outputs[:, ~is_good].max(axis=1) - outputs[:, is_good].max(axis=1)).sum())
+        outputs: list[list[int]] = scores.outputs.tolist()
+        total = sum(max(row[each] for each in self._bad) - max(row[each] for each in self._good) for row in outputs)
         views = len(outputs)
         decision = Decision.REVIEW if reason else self._compare(total, views)
         if decision is Decision.REVIEW and not reason:
             reason = "between the limits"
-        label = self._label(outputs.sum(axis=0), is_good, decision)
+        label = self._label([sum(column) for column in zip(*outputs, strict=True)], decision)
         return self._verdict(part, decision, label, reason, score=self._probability(total / views), views=views)
 
     def _compare(self, total_steps: int, views: int) -> Decision:
@@ -57,10 +56,10 @@ class Judge:
             return Decision.PASS
         return Decision.REJECT if total_steps >= self.reject_steps * views else Decision.REVIEW
 
-    def _label(self, totals: NDArray[np.int64], is_good: NDArray[np.bool_], decision: Decision) -> str:
+    def _label(self, totals: list[int], decision: Decision) -> str:
         """The loudest class among those that the decision allows, so that no reject is called good."""
-        allowed = {Decision.PASS: is_good, Decision.REJECT: ~is_good}.get(decision, np.ones_like(is_good))
-        return self.labels[int(np.where(allowed, totals, np.iinfo(np.int64).min).argmax())]
+        allowed = {Decision.PASS: self._good, Decision.REJECT: self._bad}.get(decision, range(len(totals)))
+        return self.labels[max(allowed, key=lambda each: totals[each])]
 
     def _probability(self, steps: float) -> float:
         return round(1 / (1 + math.exp(-max(-60.0, min(60.0, steps * self.log_odds_per_step)))), 4)

@@ -8,6 +8,7 @@ from threading import Event
 
 import pytest
 
+from benchmarks import count_changed, count_clips
 from edge.config import ClipSource
 from edge.sources.clip import Clip
 from edge.tracking import open_tracker
@@ -27,3 +28,18 @@ def test_counted_exactly(data: Path, name: str) -> None:
     assert len(parts) == int(row["parts_crossing_line"])
     assert [part.reason for part in parts if part.reason] == []
     assert all(part.views for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("rice_package.mp4", "exposure follows the scene"),
+        ("rice_package.mp4", "half the frames"),
+        ("bolt.gif", "hand-held 4 px"),
+    ],
+)
+def test_counted_exactly_though_the_light_or_the_camera_is_another(data: Path, name: str, change: str) -> None:
+    rows = csv.DictReader((data / "clips" / "ground_truth.csv").open(encoding="utf-8"))
+    clip = count_clips.read(data / "clips", next(row for row in rows if row["file"] == name))
+    counted, twice, *_ = count_changed.count(clip, change)
+    assert (counted, twice) == (clip.true, 0)

@@ -25,6 +25,8 @@ EVERY, RATE = 8, 0.1
 SAMPLE = np.s_[4::9, 4::9]
 FEW = 20
 """The exposure is read from this grid of pixels, if so many of them show belt."""
+DARK = 16
+"""Belt that is darker than this does not tell the exposure."""
 HASTE = 4
 """So much faster while it rehearses what it was shown at the start."""
 DOUBTFUL = 30.0
@@ -42,6 +44,7 @@ SPREAD_OF_MEAN = 1.25
 QUANTILE, SPREAD_OF_QUANTILE = 0.3, 2.6
 """The standard deviation over this quantile of the deviation, for a normal spread."""
 ROWS = 16
+"""So many rows of all looks are gone through at a time: what fits into the cache is quicker, and takes less memory."""
 
 
 class EmptyBelt:
@@ -95,7 +98,7 @@ class EmptyBelt:
             exposed = self._exposed(plane, channel, free)
             beyond = cv2.subtract(cv2.absdiff(exposed, self._flat[channel]), self._low[channel])
             stands = cv2.multiply(beyond, self._slope[channel], scale=1 / 16)
-            total = np.asarray(stands if total is None else cv2.max(total, stands), dtype=np.uint8)
+            total = np.asarray(stands if total is None else cv2.add(total, stands), dtype=np.uint8)
             self._seen[channel] = exposed
         assert total is not None
         return total, list(self._seen.values())
@@ -139,13 +142,14 @@ class EmptyBelt:
 
     def _exposed(self, plane: Image, channel: int, free: NDArray[np.bool_]) -> Image:
         """The plane as it would be at the exposure and white balance of the empty belt."""
-        seen, empty = plane[SAMPLE][free], self._samples[channel][free]
+        seen, empty = plane[SAMPLE], self._samples[channel]
         if channel:
+            seen, empty = seen[free], empty[free]
             if len(seen) < FEW:
                 return plane
             shift = _middle(empty - seen)
             return np.asarray(cv2.convertScaleAbs(plane, alpha=1.0, beta=shift), dtype=np.uint8)
-        useful = (empty > 16) & (seen < 250)
+        useful = free & self._bright & (seen < 250)
         if np.count_nonzero(useful) < FEW:
             return plane
         gain = min(3.0, max(0.3, _middle(empty[useful] / np.maximum(seen[useful], 1))))
@@ -153,10 +157,15 @@ class EmptyBelt:
 
     def _refresh(self) -> None:
         self._flat = [np.asarray(cv2.convertScaleAbs(each), dtype=np.uint8) for each in self._empty]
-        spread = [np.maximum(each, QUIET[channel]) for channel, each in enumerate(self._spread)]
-        self._low = [np.asarray(cv2.convertScaleAbs(each, alpha=FAINT), dtype=np.uint8) for each in spread]
-        self._slope = [np.clip(16 * 255 / ((PLAIN - FAINT) * each), 1, 255).astype(np.uint8) for each in spread]
+        self._low, self._slope = [], []
+        for channel, each in enumerate(self._spread):
+            spread = np.maximum(each, QUIET[channel])
+            self._low.append(np.asarray(cv2.convertScaleAbs(spread, alpha=FAINT), dtype=np.uint8))
+            spread *= PLAIN - FAINT  # in place: fresh memory costs more than the arithmetic
+            np.divide(16 * 255, spread, out=spread)
+            self._slope.append(np.clip(spread, 1, 255, out=spread).astype(np.uint8))
         self._samples = [each[SAMPLE] for each in self._empty]
+        self._bright = self._samples[0] > DARK
         self.profile = profiles(self._flat)
 
 
@@ -199,9 +208,7 @@ def _bridged(empty: Float, sure: NDArray[np.bool_], moving: NDArray[np.bool_]) -
 
 
 def _spread(levels: NDArray[np.uint8], empty: Float, crowded: NDArray[np.bool_]) -> Float:
-    # Some rows at a time: what fits into the cache is quicker, and takes less memory.
-    bands = [slice(begin, begin + ROWS) for begin in range(0, len(empty), ROWS)]
-    quantiles = [_quantile(np.abs(levels[:, rows] - empty[rows]), QUANTILE) for rows in bands]
+    quantiles = [_quantile(np.abs(levels[:, rows] - empty[rows]), QUANTILE) for rows in _bands(len(empty))]
     spread = np.concatenate(quantiles) * np.float32(SPREAD_OF_QUANTILE)
     if crowded.any() and not crowded.all():
         spread = np.where(crowded, np.minimum(spread, np.median(spread[~crowded])), spread)
@@ -215,6 +222,10 @@ def _quantile(values: Float, share: float) -> Float:
     low = int(place)
     high = min(low + 1, len(values) - 1)
     return np.asarray(ordered[low] + (ordered[high] - ordered[low]) * np.float32(place - low), dtype=np.float32)
+
+
+def _bands(rows: int) -> list[slice]:
+    return [slice(begin, begin + ROWS) for begin in range(0, rows, ROWS)]
 
 
 def _pooled(spread: Float, least: float) -> Float:
@@ -253,8 +264,18 @@ def _most_frequent(stack: NDArray[np.uint8]) -> tuple[Float, NDArray[np.bool_]]:
     Where two levels recur, the one that is common on the belt around it is taken. A lane crowded with parts shows them
     more often than the belt; the picture as a whole does not.
     """
+    first, second, most, next_most = _recurring(stack)
+    common = _common(stack)
+    rival = next_most > 0.12 * len(stack)
+    swap = rival & (np.abs(second - common) < np.abs(first - common))
+    found, share = np.where(swap, second, first), np.where(swap, next_most, most) / len(stack)
+    return np.asarray(found, dtype=np.float32), share > RECURS
+
+
+def _recurring(stack: NDArray[np.uint8]) -> Float:
+    """`(first, second, most, next_most)`: the two levels that each pixel shows most often, and how often."""
     looks = stack.reshape(len(stack), -1)
-    first, second, most, next_most = np.zeros((4, looks.shape[1]), dtype=np.float32)
+    first, second, most, next_most = found = np.zeros((4, looks.shape[1]), dtype=np.float32)
     for low in range(0, 256, 12):
         inside = cv2.inRange(looks, low, low + 17)
         count = _summed(inside) / np.float32(255)
@@ -271,11 +292,7 @@ def _most_frequent(stack: NDArray[np.uint8]) -> tuple[Float, NDArray[np.bool_]]:
         runner = ~best & ~same & (count > next_most)
         np.copyto(second, mean, where=runner)
         np.copyto(next_most, count, where=runner)
-    common = np.broadcast_to(_common(stack), stack.shape[1:]).ravel()
-    rival = next_most > 0.12 * len(stack)
-    swap = rival & (np.abs(second - common) < np.abs(first - common))
-    found, share = np.where(swap, second, first), np.where(swap, next_most, most) / len(stack)
-    return np.asarray(found, dtype=np.float32).reshape(stack.shape[1:]), share.reshape(stack.shape[1:]) > RECURS
+    return found.reshape(4, *stack.shape[1:])
 
 
 def _summed(looks: NDArray[Any]) -> Float:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -44,8 +44,18 @@ class Blob:
 
     def moved(self, along: int) -> Blob:
         """The same shape farther along."""
-        center = self.center[0] + along, self.center[1]
-        return replace(self, left=self.left + along, right=self.right + along, center=center)
+        return Blob(  # `replace` takes twice as long, and this is done for every shape
+            left=self.left + along,
+            top=self.top,
+            right=self.right + along,
+            bottom=self.bottom,
+            center=(self.center[0] + along, self.center[1]),
+            area=self.area,
+            thickness=self.thickness,
+            shape=self.shape,
+            beside=self.beside,
+            several=self.several,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +74,7 @@ class Usual:
     """What is shorter than this on its longer side is no part."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class Group(NamedTuple):
     """A connected patch of evidence, before anyone asks how many parts it is."""
 
     rectangle: tuple[int, int, int, int]

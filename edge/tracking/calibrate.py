@@ -53,13 +53,14 @@ def calibrate(frames: Iterable[Frame], gate: float | None = None, axis: str | No
     watch = _Watch(gate, axis)
     for frame in frames:
         watch.look(frame)
+    watch.end()
     return watch.proposal()
 
 
 def confirm(proposal: Proposal, frames: Iterable[Frame]) -> Proposal:
     """Track the same frames as proposed; if the count differs from the first look, that is one doubt more."""
     tracker = BeltTracker(proposal.tracking)
-    count = sum(len(tracker.update(frame)) for frame in frames)
+    count = sum(len(tracker.update(frame)) for frame in frames) + len(tracker.finish())
     if count == proposal.parts:
         return proposal
     doubt = f"watching openly counted {proposal.parts} parts, tracking as proposed {count}; look at the picture"
@@ -89,6 +90,11 @@ class _Watch:
             self._parts[index].extend(tracker.update(frame))
             if len(tracker.outlines) > len(self._outlines) or (tracker.outlines and self._picture is None):
                 self._picture, self._outlines = frame.image, tracker.outlines
+
+    def end(self) -> None:
+        """A short clip is learned from when it is over."""
+        for index, tracker in enumerate(self._trackers):
+            self._parts[index].extend(tracker.finish())
 
     def proposal(self) -> Proposal:
         best = max(range(len(self._trackers)), key=lambda index: len(self._parts[index]))

@@ -19,7 +19,6 @@ from edge.tracking.blobs import (
     Mask,
     Usual,
     blob_of,
-    filled,
     measured,
     white,
 )
@@ -38,35 +37,29 @@ THIN = 0.35
 """What is thinner than this share of the usual part is a seam, a scratch of the belt or a reflection."""
 HOLE = 0.05
 """Holes are filled up to the size of the usual part, or to this share of the picture while that is unknown."""
-WIDE = np.ones((5, 5), np.uint8)
 
 
-def split(group: Group, evidence: Evidence, usual: Usual) -> list[Blob]:
-    """The parts in a group: what stands out as much as the clearest of it, then what is left over."""
+def split(group: Group, inside: Mask, evidence: Evidence, usual: Usual) -> list[Blob]:
+    """The parts in a group, of which `inside` is the filled patch: what stands out as much as the clearest of it."""
     left, top, right, bottom = group.rectangle
     window = evidence[top:bottom, left:right]
-    here = cv2.bitwise_and(window, window, mask=filled(group))
-    hole = usual.area if usual.settled else HOLE * evidence.size
+    here = cv2.bitwise_and(window, window, mask=inside)
+    level = cv2.minMaxLoc(here)[1]
+    if level < MUCH:
+        return []
     beside = top == 0 or bottom == evidence.shape[0]
     if beside:
         # An arm reaches in from a side; it must not be cut into parts because it is as large as some.
         usual = replace(usual, uniform=False, pattern=None)
-    found: list[Blob] = []
-    for _ in range(3):
-        level = cv2.minMaxLoc(here)[1]
-        if level < MUCH:
-            break
-        strong = white(here > max(LITTLE, OWN * level))
-        field = field_of(strong, left, top, usual, evidence.size)
-        if field:
-            return field
-        solid = _solid(strong, hole, usual.thickness)
-        for shape, x, y in _pieces(solid):
-            found.extend(each for each in cut(shape, left + x, top + y, usual) if _is_part(each, usual))
-        taken = cv2.dilate(cv2.max(strong, solid), WIDE)
-        here = cv2.bitwise_and(here, here, mask=cv2.bitwise_not(taken))
+    strong = white(here > max(LITTLE, OWN * level))
+    if field := field_of(strong, left, top, usual, evidence.size):
+        return field
+    solid = _solid(strong, usual.area if usual.settled else HOLE * evidence.size, usual.thickness)
+    shapes = [blob for shape, x, y in _pieces(solid) for blob in cut(shape, left + x, top + y, usual)]
+    found = [each for each in shapes if _is_part(each, usual)]
     largest = max((each.area for each in found), default=0)
-    return [replace(each, beside=beside) for each in found if each.area >= CRUMB * largest]
+    found = [each for each in found if each.area >= CRUMB * largest]
+    return [replace(each, beside=True) for each in found] if beside else found
 
 
 def _solid(strong: Mask, hole: float, thickness: float) -> Mask:
@@ -87,7 +80,7 @@ def _pieces(solid: Mask) -> list[tuple[Mask, int, int]]:
     count, labels, stats, _ = cv2.connectedComponentsWithStats(solid, connectivity=4)
     found: list[tuple[Mask, int, int]] = []
     for each in range(1, count):
-        left, top, width, height, _ = (int(number) for number in stats[each])
+        left, top, width, height, _ = stats[each].tolist()
         window = np.s_[top : top + height, left : left + width]
         # The only piece is all there is: no need to tell it from others.
         found.append((solid[window] if count == 2 else white(labels[window] == each), left, top))

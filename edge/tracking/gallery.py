@@ -8,7 +8,7 @@ from edge.domain import Box, Image, View
 from edge.tracking.blobs import Blob
 from edge.tracking.sight import Sight
 from edge.tracking.sightings import Sighting
-from edge.tracking.views import Look, best_views, is_within, portrait_of, resembles
+from edge.tracking.views import Look, best_views, is_plain, portrait_of, resembles
 
 COARSE = 2
 """The unrolled belt is kept this much coarser than the small picture."""
@@ -32,24 +32,17 @@ class Gallery:
         if self._pictures:
             _, position, image = self._pictures[-1]
             each.portrait = portrait_of(image, self.box(each.blob, position))
-            each.portrayed = each.blob
-
-    def shows(self, each: Sighting, position: float) -> bool:
-        """Whether the latest picture, taken with the belt at `position`, shows what was portrayed."""
-        if not self._pictures or each.portrait is None or each.portrayed is None:
-            return False
-        box = self.box(each.portrayed, position)
-        return is_within(self._pictures[-1][2], box) and resembles(self._pictures[-1][2], box, each.portrait)
 
     def views(self, each: Sighting, count: int, margin: float) -> tuple[View, ...]:
         """The best pictures of a part that still show what was seen when it became firm."""
         where = {at_s: position for at_s, position, _ in self._pictures}
         looks = [(at_s, image, self.box(each.blob, position)) for at_s, position, image in self._pictures]
+        portrait, portrayed = each.portrait, each.portrayed
+        if portrait is None or portrayed is None or is_plain(portrait):
+            return best_views(looks, count, margin, lambda _: True)
 
         def shows(look: Look) -> bool:
-            if each.portrait is None or each.portrayed is None:
-                return True
-            return resembles(look[1], self.box(each.portrayed, where[look[0]]), each.portrait)
+            return resembles(look[1], self.box(portrayed, where[look[0]]), portrait)
 
         return best_views(looks, count, margin, shows)
 

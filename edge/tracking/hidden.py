@@ -20,6 +20,8 @@ SELDOM = 0.25
 """A spot is hidden when it shows something for less than this share of what passes on both sides of it."""
 EVERY = 0.05
 """It is asked again after this share of a picture of belt."""
+SOLID = np.ones((3, 2), np.uint8)
+"""What hides is at least so large."""
 
 
 class Hidden:
@@ -29,6 +31,7 @@ class Hidden:
         self._shown: NDArray[np.float32] = np.zeros((across, along), dtype=np.float32)
         self._along = along
         self._span = max(3, round(WIDEST * along))
+        self._widest = np.ones((1, self._span), np.uint8)
         self._unasked = 0.0
         self.visible: NDArray[np.uint8] | None = None
         """Not 0 where the belt can be seen; `None` while that is everywhere."""
@@ -47,8 +50,11 @@ class Hidden:
     def _ask(self) -> None:
         level = np.asarray(cv2.convertScaleAbs(self._shown, alpha=255.0 * REMEMBERED), dtype=np.uint8)
         padded = cv2.copyMakeBorder(level, 0, 0, self._span, self._span, cv2.BORDER_CONSTANT, value=0)
-        closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, np.ones((1, self._span), np.uint8))
+        closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, self._widest)
         around = closed[:, self._span : -self._span]
-        hidden = (around > 255 * PASSED) & (level < SELDOM * around)
-        solid = cv2.morphologyEx(hidden.view(np.uint8), cv2.MORPH_OPEN, np.ones((3, 2), np.uint8))
-        self.visible = None if not solid.any() else np.asarray(1 - solid, dtype=np.uint8)
+        # Less than a share of what is around, and that is more than little.
+        seldom = np.maximum(cv2.convertScaleAbs(level, alpha=1 / SELDOM), np.uint8(255 * PASSED))
+        hidden = cv2.compare(around, seldom, cv2.CMP_GT)
+        if cv2.countNonZero(hidden):
+            hidden = cv2.morphologyEx(hidden, cv2.MORPH_OPEN, SOLID)
+        self.visible = np.asarray(cv2.bitwise_not(hidden), dtype=np.uint8) if cv2.countNonZero(hidden) else None

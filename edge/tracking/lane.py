@@ -17,29 +17,25 @@ from edge.tracking.coverage import Coverage
 from edge.tracking.gallery import COARSE, Gallery
 from edge.tracking.hidden import Hidden
 from edge.tracking.measure import Measure, is_usual
+from edge.tracking.memory import Memory
 from edge.tracking.motion import profiles
 from edge.tracking.pace import Pace
 from edge.tracking.path import Path
+from edge.tracking.reasons import COVER, COVERED, CUT, FRAMES, SLIPPED, UNMEASURED, UNSEEN, VANISHED
 from edge.tracking.sight import Sight
-from edge.tracking.sightings import ENTRY, FEWEST_LOOKS, PROVEN, Sighting, Sightings
+from edge.tracking.sightings import ENTRY, FEWEST_LOOKS, FIRM, PROVEN, Sighting, Sightings
 from edge.tracking.unrolled import Unrolled
-from edge.tracking.witnesses import Testimony, Witness
+from edge.tracking.witnesses import Inquiry
 
 STEP, WAIT = 2, 4
 """The unrolled belt is searched again after it moved by so many pixels, or after so many looks."""
 DOUBTED, SURE = 0.9, 0.1
 """So large a share of unexplained looks, over about a hundred, means that the belt was learned wrongly; and with so
 small a one it was still known."""
+BACK = 1.2
+"""A belt that ran back by so many pictures runs the other way: it was learned wrongly."""
 CUT_OFF = 0.9
 """What reaches the picture's edge and is smaller than this share of a part is cut off there."""
-VANISHED = "the part vanished before the gate"
-COVERED = "no picture near the gate shows the part: something lies over it"
-CUT = "the part reaches beyond the picture"
-SLIPPED = "the part was hidden when it passed the gate"
-UNSEEN = "no picture shows the whole part"
-COVER = "something lay over the belt"
-FRAMES = "too few frames were seen while this stretch of belt passed"
-UNMEASURED = "how far the belt went was not sure: something moved over it"
 UNSURE, LONGEST_S = 10, 10.0
 """So many more looks that nothing explains than such as are explained are told, at the latest after so long."""
 ONE_STEP, TWO_STEPS = 0.4, 0.6
@@ -49,8 +45,8 @@ SLIM, EARLY = 5.0, 2.0
 """What is thinner than so many pixels of the unrolled belt is told, but is no part, in the first pictures of belt."""
 PIECE = 0.6
 """What lies by more than this share on a part that is settled is a piece of it."""
-SETTLED = 6
-"""So many parts that were settled tell how far the belt goes while they are in the picture."""
+SLID = 0.3
+"""What is pushed across the belt stays where it was along it, but for so large a share of its thickness."""
 LEAST_COVER = 0.5
 """What is smaller than this share of a part hides none."""
 
@@ -79,9 +75,9 @@ class Lane:
         self._pace = Pace(speed)
         self._gate = sight.along(config.gate) / COARSE
         self._gallery = Gallery(sight)
+        self._memory = Memory(sight, self._gallery)
         self._path = Path()
         self._left: list[slice] = []
-        self._settled: deque[Sighting] = deque(maxlen=SETTLED)
         self._searched_at = 0
         self._waited = 0
         self._coverage = Coverage(self._gate, along / COARSE)
@@ -110,13 +106,13 @@ class Lane:
 
     @property
     def is_lost(self) -> bool:
-        """Whether what happens in the picture has long not been explained by this belt's motion."""
-        return self._pace.doubt > DOUBTED
+        """Whether this belt's motion has long not explained what happens in the picture, or it ran back for long."""
+        return self._pace.doubt > DOUBTED or self._unrolled.behind > BACK * self._unrolled.evidence.shape[1]
 
     @property
     def is_explained(self) -> bool:
-        """Whether the belt's motion explained most looks in which much changed."""
-        return self._pace.explained >= self._pace.unexplained
+        """Whether the belt's motion explained most looks in which much changed, and took it this way."""
+        return self._pace.explained >= self._pace.unexplained and self._unrolled.position >= 0
 
     @property
     def is_contradicted(self) -> bool:
@@ -154,11 +150,12 @@ class Lane:
         for rows in self._left:
             evidence[rows] = 0
         profile = profiles(planes) - self._empty.profile
+        self._memory.see(profile)
         passed_s = moment.at_s - self._path.last_s if self._path else 0.0
         self._move(self._pace.step(profile, passed_s, self._asked) / COARSE)
         height, width = self._unrolled.claimed.shape
         self._unrolled.see(np.asarray(cv2.resize(evidence, (width, height), interpolation=cv2.INTER_AREA), np.uint8))
-        if self._pace.doubt < SURE or not self._path:
+        if (self._pace.doubt < SURE and self._unrolled.behind < PROVEN) or not self._path:
             self.sure_s = moment.at_s
         self._path.add(moment.at_s, self._unrolled.position)
         if moment.image is not None:
@@ -168,24 +165,8 @@ class Lane:
         self.lapses = self._coverage.passed(self._unrolled.position, self._when) + self._unsure(moment.at_s)
         return parts
 
-    def _asked(self) -> Testimony:
-        """Where parts are that surely lie on the belt, and can be seen; and whether something else lies over it."""
-        known = [each for each in self._sightings.current if each.firm and each.entered]
-        place = self._unrolled.position
-        return Testimony(
-            parts=[
-                Witness(
-                    left=(each.portrayed.left + place) * COARSE,
-                    right=(each.portrayed.right + place) * COARSE,
-                    top=each.portrayed.top * COARSE,
-                    bottom=each.portrayed.bottom * COARSE,
-                    height=self.sight.size[1],
-                )
-                for each in [*known, *self._settled]
-                if each.portrayed is not None and self._gallery.shows(each, place)
-            ],
-            disturbed=any(each.blob.beside and not each.travels for each in self._sightings.current),
-        )
+    def _asked(self) -> Inquiry:
+        return self._memory.inquiry(self._sightings.current, self._unrolled.position)
 
     def _unsure(self, at_s: float) -> list[Lapse]:
         """Told when it is over, or has lasted long: for a while nobody knew how far the belt went."""
@@ -232,12 +213,17 @@ class Lane:
             lies_still = not each.travels and abs(self._unrolled.position - each.born_at) > 3 * PROVEN
             if lies_still and each.blob.left + self._unrolled.position <= self._gate:
                 self._doubt(each)
+        parts = []
         for each in gone:
-            if self._is_coming(each) and not self._is_known(each):
+            if self._slid_to(each):
+                continue
+            if self._is_coming(each) and self._is_known(each) and each.whole_looks >= FIRM:
+                parts.append(self._part(each.portrayed or each.blob, (), VANISHED))  # a rest of it fades elsewhere
+            elif self._is_coming(each):
                 self._doubt(each)
-        parts = [self._part(each.blob, (), VANISHED) for each in gone if self._is_coming(each) and self._is_known(each)]
+        self._memory.refresh(self._unrolled.position)
         for each in sorted(self._sightings.current, key=lambda each: -each.blob.center[0]):
-            if not any(each is one for one in self._sightings.current):
+            if each not in self._sightings.current:
                 continue  # a piece of one that was settled just now
             if each.stuck:
                 self._sightings.drop(each)
@@ -250,9 +236,20 @@ class Lane:
             elif self._has_slipped_by(each):
                 self._claim(each)
                 parts.append(self._part(each.blob, self._views(each), SLIPPED))
-            elif each.firm and each.portrait is None:
-                self._gallery.portray(each)
+            else:
+                self._memory.know(each, self._unrolled.position)
         return parts
+
+    def _slid_to(self, each: Sighting) -> bool:
+        """Whether what has gone from its place was pushed across the belt, where it turned up as something new."""
+        room = SLID * each.blob.thickness
+        return any(
+            not other.entered
+            and other.born_at >= each.looked_at
+            and abs(other.blob.center[0] - each.blob.center[0]) < room
+            and abs(other.blob.center[1] - each.blob.center[1]) < 3 * each.blob.thickness
+            for other in self._sightings.current
+        )
 
     def _claim(self, each: Sighting) -> None:
         """It is settled: whatever else is seen of it later is no other part."""
@@ -260,8 +257,7 @@ class Lane:
         if each.outline is not None:
             self._unrolled.claim(each.outline)
         self._sightings.drop(each)
-        if each.entered:
-            self._settled.append(each)
+        self._memory.settle(each)
         for piece in self._sightings.current:
             if self._unrolled.claimed_share(piece.blob) > PIECE:
                 self._sightings.drop(piece)
@@ -282,6 +278,8 @@ class Lane:
         unseen = UNSEEN if each.portrait is None else COVERED
         too_large = self._measure.take(each.blob, self._usual(), learn=each.entered or not each.blob.beside)
         reason = too_large or (CUT if self._is_cut_off(each.blob) else "") or ("" if views else unseen)
+        if not reason and self._memory.is_gone(each, self._unrolled.position):
+            reason = VANISHED
         return self._part(each.blob, views, reason)
 
     def _has_crossed(self, each: Sighting) -> bool:
@@ -297,6 +295,7 @@ class Lane:
         seen_over = abs(self._unrolled.position - each.born_at)
         if (
             self.strict
+            or not self.brings
             or each.first_place < self._gate
             or not each.travels
             or seen_over < 3 * PROVEN
@@ -305,7 +304,7 @@ class Lane:
             return False
         blob = each.blob
         known = self._is_known(each) if self._usual().settled else each.firm
-        if not known or self._is_scratch(blob) or not is_usual(blob, self._usual()):
+        if not known or not each.rides or self._is_scratch(blob) or not is_usual(blob, self._usual()):
             return False
         watched = self._path.first < self._gate - blob.center[0]
         return watched and not each.unseen and self._unrolled.claimed_share(blob) < 0.1
@@ -319,14 +318,15 @@ class Lane:
 
     def _is_known(self, each: Sighting) -> bool:
         """Whether it came with the belt, or was seen long and wholly: what reaches in from the side is neither."""
-        return each.entered or (each.firm and not self.strict)
+        return each.entered or (each.firm and each.rides and not self.strict)
 
     def _is_credible(self, each: Sighting) -> bool:
         """Whether what crossed the gate is a part, as far as anybody can tell."""
         if self._is_scratch(each.blob):
             return False
-        is_usual_one = not self.strict and not each.blob.beside and is_usual(each.blob, self._usual())
-        return self._is_known(each) or is_usual_one
+        if self._is_known(each):
+            return True
+        return not self.strict and each.rides and not each.blob.beside and is_usual(each.blob, self._usual())
 
     def _is_scratch(self, blob: Blob) -> bool:
         """Whether it is so thin that it may be a belt joint; asked only at first, while no part is known."""
@@ -340,7 +340,7 @@ class Lane:
         return each.travels and each.looks >= 2 * FEWEST_LOOKS and entirely and place < self._gate
 
     def _usual(self) -> Usual:
-        return self._measure.usual([each.blob for each in self._sightings.current if each.travels])
+        return self._measure.usual(each.blob for each in self._sightings.current if each.travels)
 
     def _busy(self) -> NDArray[np.uint8]:
         """Not 0 on and right beside everything that may be a part, in pixels of the look."""

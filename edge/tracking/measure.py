@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from statistics import median
 
 from edge.tracking.blobs import Blob, Usual
@@ -36,7 +36,7 @@ class Measure:
         self._singles: deque[Blob] = deque(before, maxlen=25)
         self._usual = self._usual_of(self._singles)
 
-    def usual(self, coming: Sequence[Blob]) -> Usual:
+    def usual(self, coming: Iterable[Blob]) -> Usual:
         """What the parts handed out were like, and before there are any, those on the way."""
         if self._singles:
             return self._usual

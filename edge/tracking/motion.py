@@ -101,14 +101,12 @@ class Listener:
         along = self._recent[-1].shape[1]
         size = _fft_size(self._recent[-1])
         speeds = np.arange(-0.45 * along, 0.45 * along + 0.1, 0.25)
-        places = np.arange(-(size // 2), size - size // 2)
         total: Floats = np.zeros((self._recent[-1].shape[0], len(speeds)))
         for lag, spectrum in self._sums.items():
             correlation = np.fft.fftshift(np.fft.irfft(spectrum, size), axes=1)
             shifts = speeds * lag
-            total += np.array([np.interp(shifts, places, band) for band in correlation]) * (
-                np.abs(shifts) < 0.9 * along
-            )
+            near = np.abs(shifts) < 0.9 * along
+            total[:, near] += _between(correlation, shifts[near], size // 2)
         weight: Floats = np.asarray(sum(self._energies.values()), dtype=np.float64)
         return _best(total, weight, np.asarray(speeds, dtype=np.float64))
 
@@ -207,6 +205,17 @@ def _contrary(total: Floats, weight: Floats, best: int, back: NDArray[np.bool_])
     return np.asarray((weight > 0.02 * weight.sum()) & (other > own + 0.2) & (other > 0.3))
 
 
+def _between(rows: Floats, places: Floats, middle: int) -> Floats:
+    """As `np.interp` in all rows at once, at places that count from the column `middle`."""
+    first = np.floor(places)
+    column = first.astype(np.intp) + middle
+    before = rows[:, column]
+    return np.asarray((rows[:, column + 1] - before) * (places - first) + before, dtype=np.float64)
+
+
 def _changed(change: Profiles) -> Profiles:
-    change = change - np.median(change, axis=1, keepdims=True)
+    # As `np.median`, which takes three times as long.
+    ordered, along = np.sort(change, axis=1), change.shape[1]
+    middle = (ordered[:, (along - 1) // 2, None] + ordered[:, along // 2, None]) / np.float32(2)
+    change = np.asarray(change - middle, dtype=np.float32)
     return np.where(np.abs(change) > NOTICED, change, np.float32(0))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from math import ceil, floor
 from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.tracking.motion import BANDS, NOTICED, Profiles
-from edge.tracking.witnesses import Testimony, shift_of, vertex
+from edge.tracking.motion import NOTICED, Profiles
+from edge.tracking.witnesses import Inquiry, moved, vertex
 
 MOST_COLUMNS = 48
 """So many places along the belt are enough to measure a shift."""
@@ -27,6 +28,10 @@ SLOW = 0.5
 """A belt that was last seen to run at less than this share of its usual speed may be about to turn round."""
 SURPRISE_PX = 0.75
 """What differs by more than about this from what was expected is asked of parts that surely lie on the belt."""
+LONGEST_S = 3.0
+"""An arm that moves is not taken for the belt for so long."""
+ROOM_PX = 6
+"""Known parts are looked for so much farther than the belt may have gone, for a place stands out against others."""
 FEW_GUESSES = 3
 """With fewer guesses of late it is the belt that is measured."""
 MOST_GUESSES = 15
@@ -43,6 +48,8 @@ class Pace:
     def __init__(self, usual: float) -> None:
         self.usual = usual
         self._now = usual
+        self._followed_s = 0.0
+        """For so long what moved over the belt was not believed to be the belt."""
         self._slow = False
         """Whether the belt was slow, or ran back, when its motion was measured last."""
         self._speeds: deque[float] = deque([usual], maxlen=9)
@@ -56,7 +63,7 @@ class Pace:
         self.doubt = 0.0
         """Running share of looks in which much changed that no shift explains."""
 
-    def step(self, profile: Profiles, passed_s: float, asked: Callable[[], Testimony] = Testimony) -> float:
+    def step(self, profile: Profiles, passed_s: float, asked: Callable[[], Inquiry] = Inquiry) -> float:
         """How far the belt moved since the last look, in small pixels, signed.
 
         `profile` is that of the look with the empty belt taken off; `asked` tells of the parts that surely
@@ -92,12 +99,11 @@ class Pace:
             self.usual += 0.05 * (middle - self.usual)
         return moved
 
-    def _found(self, key: Profiles, now: Profiles, passed_s: float, asked: Callable[[], Testimony]) -> float | None:
+    def _found(self, key: Profiles, now: Profiles, passed_s: float, asked: Callable[[], Inquiry]) -> float | None:
         """The shift that turns `key` into `now`; `None` when nothing tells."""
         difference = np.abs(now - key)
         changed = difference > NOTICED
         count = int(np.count_nonzero(changed))
-        bands = min(BANDS, now.shape[0])
         if count < FEW_CHANGES and count < 0.2 * self._foreseen(key, passed_s):
             return 0.0
         if count < 4:
@@ -121,18 +127,22 @@ class Pace:
         expected = self._since_key + self._now * passed_s
         best = int(np.argmin(costs * (1 + 0.1 * np.abs(shifts - expected) / (abs(expected) + 4))))
         still = (difference[:, columns] * weights).sum(axis=1)
-        best = self._going_on(shifts, best, by_band, np.asarray(weights @ inside.T), still, passed_s)
+        if not self._is_foreseen(float(shifts[best]), self.usual * passed_s):
+            best = self._going_on(shifts, best, by_band, np.asarray(weights @ inside.T), still, passed_s)
         explained = bool(costs[best] <= 0.6 * still.sum() / max(1e-6, total))
         found = float(shifts[best]) + vertex(costs, shifts, best)
-        if not explained or abs(found - expected) > SURPRISE_PX + 0.1 * abs(expected - self._since_key):
-            testimony = asked()
-            told = shift_of(testimony.parts, bands, key, now, self._ways(passed_s), self._since_key)
-            if told is not None and not (explained and abs(told - found) <= SURPRISE_PX):
+        if not explained or self._surprises(found - self._since_key, passed_s):
+            told, disturbed = moved(asked(), now, self._ways(passed_s))
+            if told is not None and not (explained and abs(self._since_key + told - found) <= SURPRISE_PX):
                 self.doubt -= 0.02 * self.doubt
                 self.explained += 1
-                return told
-            # What is over the belt may go its own way; a belt that changes its speed is soon seen to.
-            explained &= told is not None or not testimony.disturbed or self.guesses >= MOST_GUESSES
+                return self._since_key + told
+            if explained and told is None and disturbed and self._followed_s < LONGEST_S:
+                # What lies over the belt goes its own way; the belt hardly changes its speed just now.
+                self._followed_s += passed_s
+                explained = False
+            else:
+                self._followed_s = 0.0
         if not explained:
             if self._rather_stands(shifts, costs, passed_s):
                 return self._since_key
@@ -143,6 +153,11 @@ class Pace:
         self.explained += 1
         self._learn_trust(by_band[:, best], still)
         return found
+
+    def _surprises(self, step: float, passed_s: float) -> bool:
+        """Whether the belt went farther or less far than as of late, or as usual."""
+        foreseen = self._now * passed_s, self.usual * passed_s
+        return any(abs(step - each) > SURPRISE_PX + 0.1 * abs(each) for each in foreseen)
 
     def _rather_stands(self, shifts: NDArray[np.intp], costs: NDArray[np.floating], passed_s: float) -> bool:
         """Where no shift explains the changes: whether they are noise on a belt that stands: going on fits worse."""
@@ -163,18 +178,23 @@ class Pace:
 
         A belt that changes its speed does so in every band; an arm that wanders over it hides some, however large.
         """
-        wrong = by_band * heard.max(axis=1, keepdims=True) / np.maximum(heard, 1e-6)
-        wrong[heard < 0.3 * heard.max(axis=1, keepdims=True)] = np.inf
+        most = heard.max(axis=1, keepdims=True)
+        wrong = by_band * most / np.maximum(heard, 1e-6)
+        wrong[heard < 0.3 * most] = np.inf
         halts = (still > SPEAKS * still.sum()) & (wrong[:, best] > HALTS * still)
         for speed in (self.usual, self._now):
             step = speed * passed_s
-            near = np.abs(shifts - self._since_key - step) <= 1.5 + 0.1 * abs(step)
-            if near[best]:
+            if self._is_foreseen(float(shifts[best]), step):
                 return best
+            near = np.abs(shifts - self._since_key - step) <= _off(step)
             plain = halts & (wrong[:, near].min(axis=1, initial=np.inf) < GOES_ON * still)
             if np.any(plain[1:] & plain[:-1]):
                 return int(np.argmin(np.where(near, wrong[plain].sum(axis=0), np.inf)))
         return best
+
+    def _is_foreseen(self, shift: float, step: float) -> bool:
+        """Whether a shift is about where one more step leads."""
+        return abs(shift - self._since_key - step) <= _off(step)
 
     def _learn_trust(self, wrong: NDArray[np.floating], still: NDArray[np.floating]) -> None:
         """Bands whose changes the motion does not explain (shaking rails, people) lose their say."""
@@ -194,11 +214,10 @@ class Pace:
         return count if count >= 10 else 0
 
     def _ways(self, passed_s: float) -> NDArray[np.intp]:
-        """Every shift that known parts may have made: back as fast as the belt usually runs, and farther on."""
-        usual = self.usual * passed_s
-        first, last = min(self._now * passed_s, -usual), max(self._now * passed_s, usual)
-        middle = self._since_key
-        return np.arange(int(np.floor(middle + 1.3 * first)) - 2, int(np.ceil(middle + 1.3 * last)) + 3)
+        """Every step that known parts may have made: back as fast as the belt usually runs, and farther on."""
+        usual, latest = self.usual * passed_s, self._now * passed_s
+        first, last = 1.3 * min(latest, -usual) - ROOM_PX, 1.3 * max(latest, usual) + ROOM_PX
+        return np.arange(int(np.floor(first)), int(np.ceil(last)) + 1)
 
     def _candidates(self, passed_s: float, along: int) -> NDArray[np.intp]:
         """Shifts to try: as far as the latest speed leads, the usual one, a standstill; when slow, both ways."""
@@ -206,8 +225,13 @@ class Pace:
         wanted: set[int] = set()
         for step, reach in ((latest, 1.5 + 0.3 * abs(latest)), (0.0, 1.0), (usual, 0.35 * usual)):
             middle = self._since_key + step
-            wanted.update(range(int(np.floor(middle - reach)), int(np.ceil(middle + reach)) + 1))
+            wanted.update(range(floor(middle - reach), ceil(middle + reach) + 1))
         if self._slow:
-            wanted.update(range(int(np.floor(self._since_key - usual)), int(np.ceil(self._since_key + usual)) + 1))
+            wanted.update(range(floor(self._since_key - usual), ceil(self._since_key + usual) + 1))
         limit = int(0.8 * along)
         return np.array(sorted(each for each in wanted if -limit <= each <= limit), dtype=np.intp)
+
+
+def _off(step: float) -> float:
+    """How far a shift may be from where a step leads, and is still that step."""
+    return 1.5 + 0.1 * abs(step)

@@ -80,16 +80,22 @@ class Pattern:
 def pattern_of(shapes: Sequence[Mask]) -> Pattern | None:
     """The common shape of parts, if they are alike enough to have one."""
     side = 2 * (max(max(shape.shape) for shape in shapes) // 2 + 2) + 1
-    centered = [_centered(shape, side) for shape in shapes]
-    core = np.asarray(np.mean(centered, axis=0) > 0.5, dtype=np.uint8)
+    centered = np.stack([_centered(shape, side) for shape in shapes])
+    core = np.asarray(2 * centered.sum(axis=0, dtype=np.int32) > len(shapes), dtype=np.uint8)
     if not core.any():
         return None
-    agreement = np.mean([np.count_nonzero(each & core) / np.count_nonzero(each | core) for each in centered])
+    within, either = (_counted(each) for each in (centered & core, centered | core))
+    agreement = np.mean(within / either)
     if agreement < AGREE:
         return None
     around = cv2.dilate(core, np.ones((5, 5), np.uint8)) - core
     kernel = core / core.sum() - CROWDED * around / max(1, int(around.sum()))
     return Pattern(core=core, kernel=kernel.astype(np.float32))
+
+
+def _counted(stack: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """How many pixels of each mask in `(masks, rows, columns)` are 1."""
+    return np.asarray(stack.sum(axis=(1, 2), dtype=np.int64))
 
 
 def _centered(shape: Mask, side: int) -> Mask:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from edge.domain import Image
-from edge.tracking.blobs import CRUMB, LUMP, Blob, Group, Usual, groups
+from edge.tracking.blobs import CRUMB, LUMP, Blob, Group, Usual, filled, groups
 from edge.tracking.cutting import split
 from edge.tracking.unrolled import Unrolled
+from edge.tracking.witnesses import Witness
 
 PROVEN = 6.0
 """So many pixels must the belt have moved under a patch before it can be told from the scenery."""
@@ -68,11 +69,15 @@ class Sighting:
     """Whether it was there from the beginning or came in where the belt comes in."""
     outline: Blob | None = None
     """How it was seen last when it was as large as a part; later looks may show only a piece of it."""
+    witness: Witness | None = None
+    """What it looked like along the belt when it was known to be a part."""
     portrait: Image | None = None
     """What it looked like when it was known to be a part."""
     portrayed: Blob | None = None
     """Its outline then."""
     travels: bool = False
+    rides: bool = False
+    """Whether what the picture shows there goes with the belt, not only its outline; asked of what did not come in."""
     stuck: bool = False
     change: Change | None = None
     """Something else seems to be here since then; not believed before it is known to lie on the belt."""
@@ -143,9 +148,10 @@ class Sightings:
     def _fresh(self, group: Group, usual: Usual) -> list[Blob]:
         """The parts in a patch that have not been handed out, in belt coordinates."""
         # Cutting is costly, and most patches beyond the gate are wholly claimed: what is left of those is no part.
-        if self.unrolled.is_claimed(group, SCRAP * (1 - CLAIMED) * CRUMB * usual.area):
+        inside = filled(group)
+        if self.unrolled.is_claimed(group, inside, SCRAP * (1 - CLAIMED) * CRUMB * usual.area):
             return []
-        blobs = [blob.moved(-self.unrolled.whole) for blob in split(group, self.unrolled.evidence, usual)]
+        blobs = [blob.moved(-self.unrolled.whole) for blob in split(group, inside, self.unrolled.evidence, usual)]
         return [blob for blob in blobs if self.unrolled.claimed_share(blob) < CLAIMED]
 
     def _compared(self, found: list[Group]) -> tuple[list[_Known], list[Group], dict[int, int]]:
@@ -309,5 +315,7 @@ def _shared(one: Blob, other: Blob) -> float:
     across = min(one.bottom, other.bottom) - max(one.top, other.top)
     if along <= 0 or across <= 0:
         return 0.0
-    smaller = min((each.right - each.left) * (each.bottom - each.top) for each in (one, other))
+    smaller = min(
+        (one.right - one.left) * (one.bottom - one.top), (other.right - other.left) * (other.bottom - other.top)
+    )
     return along * across / max(1, smaller)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.domain import Image
-from edge.tracking.blobs import SQUARE, Blob, Group, filled
+from edge.tracking.blobs import SQUARE, Blob, Group, Mask
 from edge.tracking.hidden import Hidden
 
 MEMORY = 0.25
@@ -36,6 +36,11 @@ class Unrolled:
         self._moved = 0.0
         self._farthest = 0
         self._claims: deque[Blob] = deque(maxlen=CLAIMS_KEPT)
+
+    @property
+    def behind(self) -> int:
+        """How far the belt has gone back from where it was farthest."""
+        return self._farthest - self.whole
 
     def move(self, displacement: float) -> None:
         """Carry everything along by `displacement` pixels (signed), after the first look."""
@@ -72,21 +77,23 @@ class Unrolled:
         self._claims.append(blob)
         self._paint(blob)
 
-    def is_claimed(self, group: Group, spare: float) -> bool:
+    def is_claimed(self, group: Group, inside: Mask, spare: float) -> bool:
         """Whether all but `spare` pixels of a patch (in places of the picture) lie on parts that were handed out.
 
         A patch reaches a pixel farther than the shape that was cut from it.
         """
         left, top, right, bottom = group.rectangle
-        shape = filled(group)
-        claimed = cv2.dilate(self.claimed[top:bottom, left:right], SQUARE)
-        within = cv2.countNonZero(cv2.bitwise_and(claimed, shape))
-        return cv2.countNonZero(shape) - within < spare
+        claimed = self.claimed[top:bottom, left:right]
+        total = cv2.countNonZero(inside)
+        if not cv2.countNonZero(claimed):
+            return total < spare
+        within = cv2.countNonZero(cv2.bitwise_and(cv2.dilate(claimed, SQUARE), inside))
+        return total - within < spare
 
     def claimed_share(self, blob: Blob) -> float:
         """How much of a blob lies on parts that have been handed out, 0 to 1."""
         window, shape = self._window(self.claimed, blob)
-        if not shape.size:
+        if not shape.size or not cv2.countNonZero(window):
             return 0.0
         return float(cv2.countNonZero(cv2.bitwise_and(window, shape))) / max(1, cv2.countNonZero(shape))
 

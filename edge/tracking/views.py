@@ -41,7 +41,7 @@ def best_views(looks: Sequence[Look], count: int, margin: float, shows: Callable
     Only looks that hold the whole part are taken, and of those the latest, which are nearest to the gate. `shows` says
     whether the part itself is to be seen in one; that is costly, so it is asked of no more looks than necessary.
     """
-    whole = [each for each in reversed(looks) if is_within(each[1], each[2])]
+    whole = [each for each in reversed(looks) if _holds(each[1], each[2])]
     taken: list[Look] = []
     for begin in range(0, len(whole), 2 * count):
         latest = whole[begin : begin + 2 * count]
@@ -56,7 +56,7 @@ def best_views(looks: Sequence[Look], count: int, margin: float, shows: Callable
 PORTRAIT_PX, ROOM_PX = 12, 3
 """A portrait has so many pixels a side; it may be found so far beside its place, for boxes are never exact."""
 PLAIN = 8.0
-"""A portrait that varies by fewer grey levels shows nothing to know a part by."""
+"""A portrait that varies by fewer grey levels is plain."""
 SAME = 0.4
 """Two looks at a part correlate at least so well, whatever the light."""
 
@@ -66,10 +66,13 @@ def portrait_of(image: Image, box: Box) -> Image:
     return _tiny(_square(image, box, 0.0), PORTRAIT_PX)
 
 
+def is_plain(portrait: Image) -> bool:
+    """Whether it shows nothing to know a part by."""
+    return bool(cv2.meanStdDev(portrait)[1].max() < PLAIN)
+
+
 def resembles(image: Image, box: Box, portrait: Image) -> bool:
     """Whether a picture shows in this box, which the part had in its portrait too, what the portrait shows."""
-    if cv2.meanStdDev(portrait)[1].max() < PLAIN:
-        return True  # nothing to know it by
     seen = _tiny(_square(image, box, ROOM_PX / PORTRAIT_PX), PORTRAIT_PX + 2 * ROOM_PX)
     return cv2.minMaxLoc(cv2.matchTemplate(seen, portrait, cv2.TM_CCOEFF_NORMED))[1] >= SAME
 
@@ -78,8 +81,7 @@ def _tiny(crop: Image, side: int) -> Image:
     return np.asarray(cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def is_within(image: Image, box: Box) -> bool:
-    """Whether a picture holds the whole box."""
+def _holds(image: Image, box: Box) -> bool:
     height, width = image.shape[:2]
     inside = box.left_px >= 0 and box.top_px >= 0
     return inside and box.left_px + box.width_px <= width and box.top_px + box.height_px <= height

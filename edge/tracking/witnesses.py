@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -13,84 +13,111 @@ from edge.tracking.motion import Profiles
 
 Costs = NDArray[np.floating]
 
+MARGIN = 2
+"""So many pixels of belt on either side belong to what a part is known by."""
 INSIDE = 0.6
-"""So much of a part must stay in the picture to be compared."""
-CRISP = 0.3
+"""So much of a part must be in the picture to be found there."""
+CRISP = 0.35
 """A part lies where it leaves less than this share of what it leaves elsewhere, in the middle of all places."""
 DULL = 3.0
 """Where it leaves fewer grey levels than this elsewhere, it has nothing to know its place by."""
-AGREE_PX = 1.0
+AROUND, OFF_PX, THERE = 8, 2, 0.6
+"""What rides is looked for so many pixels around its place, found no farther from it than that, and leaves less than
+this share of what it leaves around."""
+AGREE_PX = 1.5
 """Parts that ride together have gone equally far, but for so many pixels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Witness:
-    """Where a part was in the look before, in small pixels."""
+    """What a part that surely lay on the belt looked like along it, and where, in small pixels."""
 
-    left: float
-    right: float
-    top: float
-    bottom: float
-    height: int
-    """Rows of the whole look."""
-
-    def rows(self, bands: int, count: int) -> NDArray[np.intp]:
-        """Which rows of a profile of `count` rows it is in, `bands` for each plane."""
-        step = self.height // bands
-        first, last = int(self.top // step), min(bands, int(-(-self.bottom // step)))
-        own = np.arange(first, max(first + 1, last))
-        return np.asarray((own[None, :] + np.arange(0, count, bands)[:, None]).ravel(), dtype=np.intp)
+    rows: NDArray[np.intp]
+    """Of the profile."""
+    column: int
+    seen: Profiles
+    """Those rows, from that column on."""
+    position: float
+    """Of the belt then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Testimony:
+class Inquiry:
     """What can be asked when the picture as a whole leaves a doubt how far the belt went."""
 
-    parts: Sequence[Witness] = ()
+    witnesses: Sequence[Witness] = ()
+    position: float = 0.0
+    """Of the belt at the look before, in small pixels."""
     disturbed: bool = False
     """Whether something lies over the belt that does not go with it."""
 
 
-def shift_of(
-    witnesses: Iterable[Witness], bands: int, key: Profiles, now: Profiles, shifts: NDArray[np.intp], since_key: float
-) -> float | None:
-    """How far they went since `key`, of which `since_key` until the look before; `None` if none can tell.
+def witness_of(
+    profile: Profiles, bands: int, rows: tuple[float, float], columns: tuple[float, float], position: float
+) -> Witness | None:
+    """What a profile shows of a part; `rows` in bands. `None` when too little of it is in the picture."""
+    first, last = min(int(rows[0]), bands - 1), min(bands, int(-(-rows[1] // 1)))  # the last rows may be in no band
+    own = np.arange(first, max(first + 1, last))
+    own = (own[None, :] + np.arange(0, profile.shape[0], bands)[:, None]).ravel()
+    left, right = max(0, round(columns[0]) - MARGIN), min(profile.shape[1], round(columns[1]) + MARGIN)
+    if right - left < 2 * MARGIN + 2:
+        return None
+    return Witness(rows=own, column=left, seen=profile[own, left:right].copy(), position=position)
 
-    Nor when they disagree.
-    """
-    found = []
-    for each in witnesses:
-        costs = _costs(each, bands, key, now, shifts, since_key)
+
+def moved(inquiry: Inquiry, now: Profiles, steps: NDArray[np.intp]) -> tuple[float | None, bool]:
+    """How far the belt went since the look before, one of `steps` or between, `None` if nobody can tell; and whether
+    something lies over the belt: a part that must be in the picture is not to be seen."""
+    found, hidden = [], False
+    for each in inquiry.witnesses:
+        went = inquiry.position - each.position
+        whole = round(went)
+        costs = _costs(each, now, steps + whole)
         heard = costs[np.isfinite(costs)]
-        if not len(heard):
+        if 2 * len(heard) < len(costs):
             continue
         best, usual = int(np.argmin(costs)), float(np.median(heard))
-        if usual > DULL and costs[best] < CRISP * usual and 0 < best < len(shifts) - 1:
-            found.append(shifts[best] + vertex(costs, shifts, best))
+        if usual > DULL and costs[best] < CRISP * usual and 0 < best < len(steps) - 1:
+            found.append(steps[best] + vertex(costs, steps, best) + whole - went)
+        else:
+            hidden |= costs[best] > THERE * usual and float(np.abs(each.seen).mean()) > DULL
+    disturbed = inquiry.disturbed or (hidden and not found)
     if not found:
-        return None
+        return None, disturbed
     middle = median(found)
     agree = sum(abs(each - middle) <= AGREE_PX for each in found)
-    return float(middle) if 2 * agree > len(found) else None
+    return (float(middle) if 2 * agree > len(found) else None), disturbed
 
 
-def _costs(
-    each: Witness, bands: int, key: Profiles, now: Profiles, shifts: NDArray[np.intp], since_key: float
-) -> Costs:
-    """For each shift the mean difference between the part in `key` and what lies there now; infinite: it is out."""
-    along = key.shape[1]
-    left, right = max(0, round(each.left - since_key) - 2), min(along, round(each.right - since_key) + 2)
-    if right - left < 4:
-        return np.full(len(shifts), np.inf)
-    rows = each.rows(bands, key.shape[0])
-    columns = np.arange(left, right)
-    places = columns + shifts[:, None]
-    inside = (places >= 0) & (places < along)
-    part = key[np.ix_(rows, columns)]
-    there = now[rows].take(places, axis=1, mode="clip")
-    wrong = (np.abs(there - part[:, None, :]) * inside).sum(axis=(0, 2))
-    share = inside.mean(axis=1)
-    return np.where(share >= INSIDE, wrong / np.maximum(1, inside.sum(axis=1) * len(rows)), np.inf)
+def is_there(each: Witness, now: Profiles, position: float) -> bool:
+    """Whether what is seen goes with the belt, which is at `position` now: it is found there rather than beside."""
+    around = np.arange(-AROUND, AROUND + 1)
+    costs = _costs(each, now, around + round(position - each.position))
+    heard = costs[np.isfinite(costs)]
+    if not len(heard):
+        return False
+    best = int(np.argmin(costs))
+    return bool(abs(around[best]) <= OFF_PX and costs[best] < THERE * np.median(heard))
+
+
+def shows(each: Witness, now: Profiles, position: float) -> float:
+    """How much stands out in its place, as a share of what it showed; 1 where its place is out of the picture."""
+    places = np.arange(each.column, each.column + each.seen.shape[1]) + round(position - each.position)
+    inside = (places >= 0) & (places < now.shape[1])
+    if not inside.any():
+        return 1.0
+    here = float(np.abs(now[np.ix_(each.rows, places[inside])]).mean())
+    return here / max(1e-6, float(np.abs(each.seen).mean()))
+
+
+def _costs(each: Witness, now: Profiles, shifts: NDArray[np.intp]) -> Costs:
+    """For each shift the mean difference between what the part looked like and what lies there; infinite: it is out."""
+    places = np.arange(each.column, each.column + each.seen.shape[1]) + shifts[:, None]
+    inside = (places >= 0) & (places < now.shape[1])
+    there = now[each.rows].take(places, axis=1, mode="clip")
+    wrong = (np.abs(there - each.seen[:, None, :]) * inside).sum(axis=(0, 2))
+    count = inside.sum(axis=1)
+    return np.where(count >= INSIDE * places.shape[1], wrong / np.maximum(1, count * len(each.rows)), np.inf)
 
 
 def vertex(costs: Costs, shifts: NDArray[np.intp], best: int) -> float:

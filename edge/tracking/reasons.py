@@ -1,0 +1,10 @@
+"""Why a part is left to a person, and why nobody can answer for a stretch of belt."""
+
+VANISHED = "the part vanished before the gate"
+COVERED = "no picture near the gate shows the part: something lies over it"
+CUT = "the part reaches beyond the picture"
+SLIPPED = "the part was hidden when it passed the gate"
+UNSEEN = "no picture shows the whole part"
+COVER = "something lay over the belt"
+FRAMES = "too few frames were seen while this stretch of belt passed"
+UNMEASURED = "how far the belt went was not sure: something moved over it"
