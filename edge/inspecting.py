@@ -65,8 +65,9 @@ class Inspecting:
         """Settle the parts of a frame; their verdicts fall as they are taken."""
         verdicts = self._line.inspect(frame)
         self._machine.looked(frame)
-        self._board.frame(frame, self._line.tracker.outlines, self._line.entered)
-        self._metrics.entered(self._line.entered)
+        entered = self._line.entered
+        self._board.frame(frame, self._line.tracker.outlines, entered)
+        self._metrics.entered(entered)
         self.frames += 1
         return verdicts
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +24,8 @@ from edge.message import Record  # noqa: E402
 from edge.notify import Notifier  # noqa: E402
 from edge.sources.simulator import Simulator  # noqa: E402
 from edge.tracking import open_tracker  # noqa: E402
+
+pytestmark = pytest.mark.wall_clock
 
 ROOT = Path(__file__).parents[1]
 PIN = 17
@@ -58,8 +59,6 @@ def pins(monkeypatch: pytest.MonkeyPatch) -> Iterator[MockFactory]:
 def test_the_gate_pulses_for_rejected_parts_and_no_other_on_a_belt_that_stops(
     pins: MockFactory, tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:
-    seed = random.randrange(1000)
-    print("seed", seed)
     belt = config.SimulatorSource(
         width_px=WIDTH_PX,
         height_px=240,
@@ -67,7 +66,7 @@ def test_the_gate_pulses_for_rejected_parts_and_no_other_on_a_belt_that_stops(
         speed_px_s=200.0,
         parts_per_minute=110.0,
         scenario="stop",
-        seed=seed,
+        seed=417,
     )
     simulator = Simulator(belt, seconds=16.0)
     heard: list[tuple[Verdict, Record]] = []
@@ -132,8 +131,6 @@ class NoModel:
 
 @pytest.mark.parametrize("distance_px", [-120.0, 120.0], ids=["before the gate", "behind the gate"])
 def test_whom_only_the_eye_saw_goes_to_review_on_a_belt_that_stops(distance_px: float) -> None:
-    seed = random.randrange(1000)
-    print("seed", seed)
     settings = config.SimulatorSource(
         width_px=WIDTH_PX,
         height_px=240,
@@ -141,7 +138,7 @@ def test_whom_only_the_eye_saw_goes_to_review_on_a_belt_that_stops(distance_px: 
         speed_px_s=200.0,
         parts_per_minute=80.0,
         scenario="stop",
-        seed=seed,
+        seed=417,
     )
     simulator = Simulator(settings, paced=False, seconds=30.0)
     belt = TrackedBelt(stop_s=0.4)

@@ -18,27 +18,29 @@ REACH = 0.40
 """How far from the middle a flaw may lie, as a share of the crop's shorter side: parts are cut out with a margin."""
 
 
-def flawed(crop: Image, random: np.random.Generator, *, unrolled: bool = False) -> tuple[Image, Mask]:
+def flawed(
+    crop: Image, random: np.random.Generator, *, unrolled: bool = False, subtle: bool = False
+) -> tuple[Image, Mask]:
     """A copy of a `(height, width)` or BGR crop with one to three flaws, and where they are, 0 to 1.
 
     They are drawn where the part is, if it stands out from the picture's edge, and where they can be seen. An unrolled
-    part fills its picture: there any place will do.
+    part fills its picture: there any place will do. `subtle` ones are mostly small and faint.
     """
-    spoilt, where = _drawn(crop, random)
+    spoilt, where = _drawn(crop, random, subtle=subtle)
     part = None if unrolled else standing_out(crop)
     for _ in range(0 if unrolled else TRIES):
         if _shows(crop, spoilt, where, part):
             break
-        spoilt, where = _drawn(crop, random)
+        spoilt, where = _drawn(crop, random, subtle=subtle)
     return spoilt, where
 
 
-def _drawn(crop: Image, random: np.random.Generator) -> tuple[Image, Mask]:
+def _drawn(crop: Image, random: np.random.Generator, *, subtle: bool) -> tuple[Image, Mask]:
     height, width = crop.shape[:2]
     light, where = crop.astype(np.float32), np.zeros((height, width), np.float32)
     kind = KINDS[random.integers(len(KINDS))]
     for _ in range(int(random.choice([1, 1, 1, 2, 3]))):
-        change, mask = {"spot": _spot, "scratch": _scratch, "shade": _shade}[kind]((height, width), random)
+        change, mask = {"spot": _spot, "scratch": _scratch, "shade": _shade}[kind]((height, width), random, subtle)
         light += change if crop.ndim == 2 else change[:, :, None]
         where = np.maximum(where, mask)
     return np.asarray(np.clip(light + 0.5, 0, 255), dtype=np.uint8), where
@@ -104,20 +106,25 @@ def _disc(
     return np.asarray(cv2.GaussianBlur(mask, (3, 3), 0), dtype=np.float32) / 255
 
 
-def _depth(random: np.random.Generator, dark: float) -> float:
-    size = float(random.uniform(25, 110))
+def _between(low: float, high: float, random: np.random.Generator, subtle: bool) -> float:
+    """Any value alike or, of subtle flaws, each doubling alike, so that most are small."""
+    return float(np.exp(random.uniform(np.log(low), np.log(high))) if subtle else random.uniform(low, high))
+
+
+def _depth(random: np.random.Generator, dark: float, subtle: bool) -> float:
+    size = _between(FAINTEST if subtle else 25, 110, random, subtle)
     return -size if random.random() < dark else size
 
 
-def _spot(size: tuple[int, int], random: np.random.Generator) -> tuple[Mask, Mask]:
+def _spot(size: tuple[int, int], random: np.random.Generator, subtle: bool) -> tuple[Mask, Mask]:
     unit = min(size) / 100
-    radius = random.uniform(1.0, 4.5) * unit
-    radii = (float(radius), float(radius * random.uniform(0.5, 1.0)))
+    radius = _between(1.0, 4.5, random, subtle) * unit
+    radii = (radius, float(radius * random.uniform(0.5, 1.0)))
     mask = _disc(size, _place(size, random), radii, float(random.uniform(0, 180)))
-    return mask * _depth(random, 0.8), mask
+    return mask * _depth(random, 0.8, subtle), mask
 
 
-def _scratch(size: tuple[int, int], random: np.random.Generator) -> tuple[Mask, Mask]:
+def _scratch(size: tuple[int, int], random: np.random.Generator, subtle: bool) -> tuple[Mask, Mask]:
     unit = min(size) / 100
     start, angle = np.array(_place(size, random)), random.uniform(0, 2 * np.pi)
     bend, length = random.uniform(-0.15, 0.15), random.uniform(6, 30) * unit
@@ -129,10 +136,10 @@ def _scratch(size: tuple[int, int], random: np.random.Generator) -> tuple[Mask, 
     soft = np.asarray(cv2.GaussianBlur(mask, (3, 3), 0.6), dtype=np.float32) / 255
     peak = float(soft.max())
     soft = soft / peak if peak > 0 else soft
-    return soft * _depth(random, 0.4), soft
+    return soft * _depth(random, 0.4, subtle), soft
 
 
-def _shade(size: tuple[int, int], random: np.random.Generator) -> tuple[Mask, Mask]:
+def _shade(size: tuple[int, int], random: np.random.Generator, subtle: bool) -> tuple[Mask, Mask]:
     """A shallow dent or bump: one side of it is lit more, the other less."""
     unit = min(size) / 100
     at, spread = _place(size, random), random.uniform(2.0, 6.0) * unit
@@ -140,5 +147,5 @@ def _shade(size: tuple[int, int], random: np.random.Generator) -> tuple[Mask, Ma
     hill = np.exp(-(across[None, :] ** 2 + down[:, None] ** 2) / (2 * spread**2)).astype(np.float32)
     angle = random.uniform(0, 2 * np.pi)
     slope = (across[None, :] * np.cos(angle) + down[:, None] * np.sin(angle)) / spread
-    change = (hill * slope * random.uniform(25, 80) * 1.6).astype(np.float32)
+    change = (hill * slope * _between(25, 80, random, subtle) * 1.6).astype(np.float32)
     return change, np.asarray(hill, dtype=np.float32)

@@ -240,7 +240,8 @@ class Lesson:
                     if counterfactual.contrast(crop, spoilt) >= FAINTEST:
                         return spoilt, mask, int(self.deck.classes[other])
         turn = int(self.random.integers(crop.shape[1])) if self._layout.wraps else 0
-        spoilt, mask = flawed(np.roll(crop, turn, axis=1), self.random, unrolled=self._layout.wraps)
+        wraps, subtle = self._layout.wraps, self.recipe.augment.subtle
+        spoilt, mask = flawed(np.roll(crop, turn, axis=1), self.random, unrolled=wraps, subtle=wraps and subtle)
         return spoilt, mask, FLAWED
 
 

@@ -102,19 +102,18 @@ def _ds_cnn(x: Any, network: Network) -> Any:
     """One or two ordinary convolutions, then depthwise-separable ones; the map's cells are 8 px apart."""
     width = network.width
     if network.stem == "folded":
-        x = layers.Conv2D(3 * width, 3, padding="same", use_bias=False, name="block1")(Folded(name="fold")(x))
-        halved, second = 2, 4 * width
+        x = Folded(name="fold")(x)
     else:
         x = layers.Conv2D(width, 5, strides=2, padding="same", use_bias=False, name="stem")(x)
         x = _settled(x, "stem")
-        x = layers.Conv2D(2 * width, 3, strides=2, padding="same", use_bias=False, name="block1")(x)
-        halved, second = 3, 3 * width
+    strides = 1 if network.stem == "folded" else 2
+    x = layers.Conv2D(2 * width, 3, strides=strides, padding="same", use_bias=False, name="block1")(x)
     x = _settled(x, "block1")
     for block in range(2, network.blocks + 1):
-        strides, name = 2 if block == halved else 1, f"block{block}"
+        strides, name = 2 if block == 3 else 1, f"block{block}"
         x = layers.DepthwiseConv2D(3, strides=strides, padding="same", use_bias=False, name=f"{name}_depth")(x)
         x = _settled(x, f"{name}_depth")
-        channels = second if block == 2 else 4 * width
+        channels = 3 * width if block == 2 else 4 * width
         x = _settled(layers.Conv2D(channels, 1, use_bias=False, name=f"{name}_point")(x), f"{name}_point")
     return x
 

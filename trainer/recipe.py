@@ -111,6 +111,8 @@ class Augment:
     """The lowest quality to which one picture in five is compressed; 0 compresses none."""
     drawn: float = number(0.3, 0.0, 0.9)
     """Share of the good pictures in a batch that get a drawn flaw, to be found where it was drawn."""
+    subtle: bool = False
+    """Draw mostly small and faint flaws onto unrolled parts."""
     counterfactual: bool = True
     """Move flaws between parts and paint them over while training, where parts are registered."""
 

@@ -71,8 +71,8 @@ class Sight:
 
     def box(self, left: float, top: float, right: float, bottom: float) -> Box:
         """A box in small turned pixels as a box in the full-size picture."""
-        along, _ = self.size
         if self.direction in ("left", "up"):
+            along, _ = self.size
             left, right = along - right, along - left
         if self.direction in ("down", "up"):
             left, top, right, bottom = top, left, bottom, right

@@ -76,7 +76,7 @@ def moved(inquiry: Inquiry, now: Profiles, steps: NDArray[np.intp]) -> tuple[flo
         heard = costs[np.isfinite(costs)]
         if 2 * len(heard) < len(costs):
             continue
-        best, usual = int(np.argmin(costs)), float(np.median(heard))
+        best, usual = int(np.argmin(costs)), median(heard.tolist())
         if usual > DULL and costs[best] < CRISP * usual and 0 < best < len(steps) - 1:
             found.append(steps[best] + vertex(costs, steps, best) + whole - went)
         else:
@@ -97,7 +97,7 @@ def is_there(each: Witness, now: Profiles, position: float) -> bool:
     if not len(heard):
         return False
     best = int(np.argmin(costs))
-    return bool(abs(around[best]) <= OFF_PX and costs[best] < THERE * np.median(heard))
+    return bool(abs(around[best]) <= OFF_PX and costs[best] < THERE * median(heard.tolist()))
 
 
 def shows(each: Witness, now: Profiles, position: float) -> float:

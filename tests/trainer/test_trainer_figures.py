@@ -142,10 +142,21 @@ def test_parts_with_near_copies_in_another_fold_are_also_left_out() -> None:
     place = {"a": 0, "b": 1, "c": 0, "d": 0, "e": 1}
     assert protocol.with_twins(place, [["a", "b"], ["c", "d"], ["e", "gone"]]) == {"a", "b"}
     row = {"lost": [], "bytes": 1, "latency_ms": 0.1, "cpu_seconds": 1.0, "float_disagrees": 0, "grid": {"cells": []}}
-    row |= {"transplants": [], "heals": [], "holes": [], "control": [["a", "ok", 0.1], ["b", "bad", 0.9]]}
+    row |= {
+        "limits_from_cut": [-2.0, 6.0],
+        "transplants": [],
+        "heals": [],
+        "holes": [],
+        "control": [["a", "ok", 0.1], ["b", "bad", 0.9]],
+    }
     pictures = [["a", "ok", "1", 5.0], ["b", "bad", "2", 9.0], ["c", "ok", "3", -5.0], ["d", "bad", "4", -1.0]]
     got = protocol.summary([{**row, "pictures": pictures}], ("ok",), {"a", "b"})
     assert (got["overkill_rate"]["count"], got["overkill_rate"]["of"]) == (1, 2)
+    assert {key: each["count"] for key, each in got["at_limits"].items()} == {
+        "escape_rate": 0,
+        "overkill_rate": 0,
+        "review_rate": 2,
+    }
     assert (got["without_twins"]["overkill_rate"]["count"], got["without_twins"]["overkill_rate"]["of"]) == (0, 1)
     assert got["without_twins"]["wrong_parts"] == [["d", "bad", -1.0]]
     assert protocol.lines(got)[-1].startswith("  Without the parts of which another fold holds near-copies")
@@ -172,3 +183,18 @@ def test_flaws_are_drawn_on_the_part_and_can_be_seen(seed: int) -> None:
 def test_a_surface_has_no_outline_to_keep_to() -> None:
     surface = np.random.default_rng(1).normal(128, 12, (64, 64)).astype(np.uint8)
     assert drawn.standing_out(surface) is None
+
+
+def test_subtle_flaws_are_mostly_smaller_and_fainter_than_others() -> None:
+    strip = np.full((72, 512), 140, np.uint8)
+
+    def medians(*, subtle: bool) -> tuple[float, float]:
+        random = np.random.default_rng(4)
+        made = [drawn.flawed(strip, random, unrolled=True, subtle=subtle) for _ in range(200)]
+        depths = [np.abs(spoilt.astype(int) - strip).max() for spoilt, _ in made]
+        return float(np.median(depths)), float(np.median([(where > 0.5).sum() for _, where in made]))
+
+    depth, area = medians(subtle=False)
+    faint, small = medians(subtle=True)
+    assert faint < 0.8 * depth
+    assert small < area
