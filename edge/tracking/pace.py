@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from math import ceil, floor
 from statistics import median
 
@@ -36,6 +37,23 @@ FEW_GUESSES = 3
 """With fewer guesses of late it is the belt that is measured."""
 MOST_GUESSES = 15
 """After so many measured looks guesses are forgotten."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """How well each shift of an earlier look explains what changed since, in `(bands, shifts, columns)`."""
+
+    shifts: NDArray[np.intp]
+    costs: NDArray[np.floating]
+    """Grey levels that each shift leaves unexplained, on average; infinite where too little can be compared."""
+    by_band: NDArray[np.floating]
+    """Their weighted sum, `(bands, shifts)`."""
+    still: NDArray[np.floating]
+    """The same if nothing had moved, `(bands,)`."""
+    weights: Profiles
+    """`(bands, columns)`: 0 where nothing changed, else how far the band is trusted."""
+    inside: Profiles
+    """`(shifts, columns)`: 1 where what a shift brings there was in the picture."""
 
 
 class Pace:
@@ -108,6 +126,30 @@ class Pace:
             return 0.0
         if count < 4:
             return None
+        fit = self._fit(key, now, difference, changed, passed_s)
+        best = int(np.argmin(fit.costs * (1 + self._off_course(fit.shifts, passed_s))))
+        if not self._is_foreseen(float(fit.shifts[best]), self.usual * passed_s):
+            best = self._going_on(fit, best, passed_s)
+        explained = bool(fit.costs[best] <= 0.6 * fit.still.sum() / max(1e-6, float(fit.weights.sum())))
+        found = float(fit.shifts[best]) + vertex(fit.costs, fit.shifts, best)
+        if not explained or self._surprises(found - self._since_key, passed_s):
+            told, explained = self._testified(found, explained, now, passed_s, asked)
+            if told is not None:
+                self._count(explained=True)
+                return told
+        if explained:
+            self._count(explained=True)
+            self._learn_trust(fit.by_band[:, best], fit.still)
+            return found
+        if self._rather_stands(fit, passed_s):
+            return self._since_key
+        self._count(explained=False)
+        return None
+
+    def _fit(
+        self, key: Profiles, now: Profiles, difference: Profiles, changed: NDArray[np.bool_], passed_s: float
+    ) -> Fit:
+        """Try every shift the belt may have made, at some of the places that changed."""
         columns = np.flatnonzero(changed.any(axis=0))
         if len(columns) > MOST_COLUMNS:
             columns = columns[:: len(columns) // MOST_COLUMNS + 1]
@@ -121,73 +163,63 @@ class Pace:
         wrong *= inside
         by_band = (wrong @ weights[:, :, None])[:, :, 0]
         heard = inside @ weights.sum(axis=0)
-        total = float(weights.sum())
         costs = by_band.sum(axis=0) / np.maximum(heard, 1e-6)
-        costs[heard < 0.3 * total] = np.inf
-        expected = self._since_key + self._now * passed_s
-        best = int(np.argmin(costs * (1 + 0.1 * np.abs(shifts - expected) / (abs(expected) + 4))))
+        costs[heard < 0.3 * float(weights.sum())] = np.inf
         still = (difference[:, columns] * weights).sum(axis=1)
-        if not self._is_foreseen(float(shifts[best]), self.usual * passed_s):
-            best = self._going_on(shifts, best, by_band, np.asarray(weights @ inside.T), still, passed_s)
-        explained = bool(costs[best] <= 0.6 * still.sum() / max(1e-6, total))
-        found = float(shifts[best]) + vertex(costs, shifts, best)
-        if not explained or self._surprises(found - self._since_key, passed_s):
-            told, disturbed = moved(asked(), now, self._ways(passed_s))
-            if told is not None and not (explained and abs(self._since_key + told - found) <= SURPRISE_PX):
-                self.doubt -= 0.02 * self.doubt
-                self.explained += 1
-                return self._since_key + told
-            if explained and told is None and disturbed and self._followed_s < LONGEST_S:
-                # What lies over the belt goes its own way; the belt hardly changes its speed just now.
-                self._followed_s += passed_s
-                explained = False
-            else:
-                self._followed_s = 0.0
-        if not explained:
-            if self._rather_stands(shifts, costs, passed_s):
-                return self._since_key
-            self.doubt += 0.02 * (1 - self.doubt)
-            self.unexplained += 1
-            return None
-        self.doubt -= 0.02 * self.doubt
-        self.explained += 1
-        self._learn_trust(by_band[:, best], still)
-        return found
+        return Fit(shifts=shifts, costs=costs, by_band=by_band, still=still, weights=weights, inside=inside)
+
+    def _off_course(self, shifts: NDArray[np.intp], passed_s: float) -> NDArray[np.floating]:
+        """The dearer, the farther a shift is from where the belt should be by now."""
+        expected = self._since_key + self._now * passed_s
+        return np.asarray(0.1 * np.abs(shifts - expected) / (abs(expected) + 4))
+
+    def _testified(
+        self, found: float, explained: bool, now: Profiles, passed_s: float, asked: Callable[[], Inquiry]
+    ) -> tuple[float | None, bool]:
+        """`(shift, explained)`: what parts that surely lie on the belt say, and whether `found` still counts."""
+        told, disturbed = moved(asked(), now, self._ways(passed_s))
+        if told is not None and not (explained and abs(self._since_key + told - found) <= SURPRISE_PX):
+            return self._since_key + told, True
+        if explained and told is None and disturbed and self._followed_s < LONGEST_S:
+            # What lies over the belt goes its own way; the belt hardly changes its speed just now.
+            self._followed_s += passed_s
+            return None, False
+        self._followed_s = 0.0
+        return None, explained
+
+    def _count(self, *, explained: bool) -> None:
+        """One look more in which much changed."""
+        self.doubt += 0.02 * ((0.0 if explained else 1.0) - self.doubt)
+        self.explained += explained
+        self.unexplained += not explained
 
     def _surprises(self, step: float, passed_s: float) -> bool:
         """Whether the belt went farther or less far than as of late, or as usual."""
         foreseen = self._now * passed_s, self.usual * passed_s
         return any(abs(step - each) > SURPRISE_PX + 0.1 * abs(each) for each in foreseen)
 
-    def _rather_stands(self, shifts: NDArray[np.intp], costs: NDArray[np.floating], passed_s: float) -> bool:
+    def _rather_stands(self, fit: Fit, passed_s: float) -> bool:
         """Where no shift explains the changes: whether they are noise on a belt that stands: going on fits worse."""
-        stands = costs[int(np.argmin(np.abs(shifts - self._since_key)))]
-        goes = costs[int(np.argmin(np.abs(shifts - self._since_key - self.usual * passed_s)))]
+        stands = fit.costs[int(np.argmin(np.abs(fit.shifts - self._since_key)))]
+        goes = fit.costs[int(np.argmin(np.abs(fit.shifts - self._since_key - self.usual * passed_s)))]
         return bool(np.isfinite(goes) and stands < 0.75 * goes)
 
-    def _going_on(
-        self,
-        shifts: NDArray[np.intp],
-        best: int,
-        by_band: NDArray[np.floating],
-        heard: NDArray[np.floating],
-        still: NDArray[np.floating],
-        passed_s: float,
-    ) -> int:
+    def _going_on(self, fit: Fit, best: int, passed_s: float) -> int:
         """Which shift to believe: `best`, unless it contradicts bands that plainly go on as usual or as of late.
 
         A belt that changes its speed does so in every band; an arm that wanders over it hides some, however large.
         """
+        heard = np.asarray(fit.weights @ fit.inside.T)
         most = heard.max(axis=1, keepdims=True)
-        wrong = by_band * most / np.maximum(heard, 1e-6)
+        wrong = fit.by_band * most / np.maximum(heard, 1e-6)
         wrong[heard < 0.3 * most] = np.inf
-        halts = (still > SPEAKS * still.sum()) & (wrong[:, best] > HALTS * still)
+        halts = (fit.still > SPEAKS * fit.still.sum()) & (wrong[:, best] > HALTS * fit.still)
         for speed in (self.usual, self._now):
             step = speed * passed_s
-            if self._is_foreseen(float(shifts[best]), step):
+            if self._is_foreseen(float(fit.shifts[best]), step):
                 return best
-            near = np.abs(shifts - self._since_key - step) <= _off(step)
-            plain = halts & (wrong[:, near].min(axis=1, initial=np.inf) < GOES_ON * still)
+            near = np.abs(fit.shifts - self._since_key - step) <= _off(step)
+            plain = halts & (wrong[:, near].min(axis=1, initial=np.inf) < GOES_ON * fit.still)
             if np.any(plain[1:] & plain[:-1]):
                 return int(np.argmin(np.where(near, wrong[plain].sum(axis=0), np.inf)))
         return best
