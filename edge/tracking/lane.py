@@ -21,7 +21,7 @@ from edge.tracking.memory import Memory
 from edge.tracking.motion import profiles
 from edge.tracking.pace import Pace
 from edge.tracking.path import Path
-from edge.tracking.reasons import COVER, COVERED, CUT, FRAMES, SLIPPED, UNMEASURED, UNSEEN, VANISHED
+from edge.tracking.reasons import AS_ONE, COVER, COVERED, CUT, FRAMES, SLIPPED, UNMEASURED, UNSEEN, VANISHED
 from edge.tracking.sight import Sight
 from edge.tracking.sightings import ENTRY, FEWEST_LOOKS, FIRM, PROVEN, Sighting, Sightings
 from edge.tracking.unrolled import Unrolled
@@ -220,9 +220,12 @@ class Lane:
             place = each.portrayed or each.blob  # a rest of it may have faded elsewhere
             if not self._is_coming(each) or self._is_seen_otherwise(each, place):
                 continue
-            if self._is_known(each) and each.whole_looks >= FIRM:
+            if each.whole_looks >= FIRM and (each.entered or self._is_likely(each, place)):
                 parts.append(self._part(place, (), VANISHED))
             else:
+                self._doubt(each)
+        for each in self._sightings.swallowed:
+            if self._is_coming(each):
                 self._doubt(each)
         self._memory.refresh(self._unrolled.position)
         for left, right in self._sightings.unsolved(LARGE_PATCH * (self._usual().thickness or 2 * SLIM)):
@@ -269,7 +272,7 @@ class Lane:
 
     def _doubt(self, each: Sighting) -> None:
         """What lies there is no part as far as is known, but large enough to hide one."""
-        usual, blob = self._usual(), each.blob
+        usual, blob = self._usual(), each.outline or each.blob  # what is left of a part may be small
         if blob.area >= LEAST_COVER * usual.area:
             room = usual.thickness / 2
             self._coverage.doubt(COVER, blob.left - room, blob.right + room)
@@ -283,6 +286,8 @@ class Lane:
         unseen = UNSEEN if each.portrait is None else COVERED
         too_large = self._measure.take(each.blob, self._usual(), learn=each.entered or not each.blob.beside)
         reason = too_large or (CUT if self._is_cut_off(each.blob) else "") or ("" if views else unseen)
+        for several in self._measure.hindsight():
+            self._coverage.doubt(AS_ONE, several.left, several.right)
         if not reason and self._memory.is_gone(each, self._unrolled.position):
             reason = VANISHED
         return self._part(each.blob, views, reason)
@@ -329,9 +334,11 @@ class Lane:
         """Whether what crossed the gate is a part, as far as anybody can tell."""
         if self._is_scratch(each.blob):
             return False
-        if self._is_known(each):
-            return True
-        return not self.strict and each.rides and not each.blob.beside and is_usual(each.blob, self._usual())
+        return self._is_known(each) or self._is_likely(each, each.blob)
+
+    def _is_likely(self, each: Sighting, blob: Blob) -> bool:
+        """Whether what did not come in with the belt looks like a part and rides on it all the same."""
+        return not self.strict and each.rides and not blob.beside and is_usual(blob, self._usual())
 
     def _is_scratch(self, blob: Blob) -> bool:
         """Whether it is so thin that it may be a belt joint; asked only at first, while no part is known."""

@@ -33,6 +33,8 @@ class Measure:
         self._taken = 0
         self._pattern: Pattern | None = None
         self._larger: deque[Blob] = deque(maxlen=IN_A_ROW)
+        self._first: list[Blob] = []
+        """Handed out before it was known how large one is."""
         self._singles: deque[Blob] = deque(before, maxlen=25)
         self._usual = self._usual_of(self._singles)
 
@@ -64,8 +66,18 @@ class Measure:
             self._larger.clear()
         elif learn:
             self._singles.append(blob)
+            if not usual.settled:
+                self._first.append(blob)
         self._usual = self._usual_of(self._singles)
         return ""
+
+    def hindsight(self) -> list[Blob]:
+        """What was handed out as one part, at first, and was several: asked once parts are known to be alike."""
+        if not self._usual.uniform:
+            return []
+        several = [blob for blob in self._first if blob.area > LARGE * self._usual.area]
+        self._first.clear()
+        return several
 
     def _usual_of(self, blobs: Sequence[Blob]) -> Usual:
         if not blobs:

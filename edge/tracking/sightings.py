@@ -114,6 +114,8 @@ class Sightings:
 
     unrolled: Unrolled
     current: list[Sighting] = field(default_factory=list)
+    swallowed: list[Sighting] = field(default_factory=list)
+    """Firm ones that the latest look showed only as part of what reaches in from a side."""
     _known: list[_Known] = field(default_factory=list)
     _searches: int = 0
 
@@ -278,6 +280,7 @@ class Sightings:
 
     def _missed(self, missing: list[Sighting], seen: list[Sighting], usual: Usual) -> list[Sighting]:
         gone: list[Sighting] = []
+        self.swallowed = []
         waiting: list[Sighting] = []
         along = self.unrolled.evidence.shape[1]
         for each in missing:
@@ -285,8 +288,11 @@ class Sightings:
                 continue
             if self.unrolled.covered(each.blob) >= 0.4:
                 firm = _is_firm(each, usual)  # what lies there now, but does not go with the belt, lies over it
-                if not any(_shared(each.blob, other.blob) > 0.3 and not (firm and not other.travels) for other in seen):
+                instead = [other for other in seen if _shared(each.blob, other.blob) > 0.3]
+                if not any(other.travels or not firm for other in instead):
                     waiting.append(each)
+                elif firm and any(other.blob.beside for other in instead):
+                    self.swallowed.append(each)
                 continue
             each.unseen += 1
             (gone if each.unseen > PATIENCE else waiting).append(each)
