@@ -220,7 +220,7 @@ class Lane:
             place = each.portrayed or each.blob  # a rest of it may have faded elsewhere
             if not self._is_coming(each) or self._is_seen_otherwise(each, place):
                 continue
-            if each.whole_looks >= FIRM and (each.entered or self._is_likely(each, place)):
+            if each.whole_looks >= FIRM and each.entered:
                 parts.append(self._part(place, (), VANISHED))
             else:
                 self._doubt(each)
@@ -334,11 +334,9 @@ class Lane:
         """Whether what crossed the gate is a part, as far as anybody can tell."""
         if self._is_scratch(each.blob):
             return False
-        return self._is_known(each) or self._is_likely(each, each.blob)
-
-    def _is_likely(self, each: Sighting, blob: Blob) -> bool:
-        """Whether what did not come in with the belt looks like a part and rides on it all the same."""
-        return not self.strict and each.rides and not blob.beside and is_usual(blob, self._usual())
+        if self._is_known(each):
+            return True
+        return not self.strict and each.rides and not each.blob.beside and is_usual(each.blob, self._usual())
 
     def _is_scratch(self, blob: Blob) -> bool:
         """Whether it is so thin that it may be a belt joint; asked only at first, while no part is known."""
