@@ -14,6 +14,8 @@ UNIFORM = 1.4
 HUGE, LARGE, IN_A_ROW = 3.0, 1.7, 3
 """So many times the usual part is several parts or a part under something; less where all parts are alike. So many of
 them that are alike are the product, and what was there before was none."""
+ENOUGH = 6
+"""So many parts that are alike, if they are most, show that larger ones before them were several."""
 ANEW = 8
 """After so many parts the common shape is worked out anew."""
 QUARTER = 0.25
@@ -33,8 +35,8 @@ class Measure:
         self._taken = 0
         self._pattern: Pattern | None = None
         self._larger: deque[Blob] = deque(maxlen=IN_A_ROW)
-        self._first: list[Blob] = []
-        """Handed out before it was known how large one is."""
+        self._as_one: deque[Blob] | None = deque(maxlen=25)
+        """Handed out as one part each, until it is known how large one is."""
         self._singles: deque[Blob] = deque(before, maxlen=25)
         self._usual = self._usual_of(self._singles)
 
@@ -66,17 +68,19 @@ class Measure:
             self._larger.clear()
         elif learn:
             self._singles.append(blob)
-            if not usual.settled:
-                self._first.append(blob)
+            if self._as_one is not None:
+                self._as_one.append(blob)
         self._usual = self._usual_of(self._singles)
         return ""
 
     def hindsight(self) -> list[Blob]:
-        """What was handed out as one part, at first, and was several: asked once parts are known to be alike."""
-        if not self._usual.uniform:
+        """What was handed out as one part and was several: told once, when most are seen to be alike, and smaller."""
+        area = self._usual.area
+        alike = sum(blob.area < UNIFORM * area < UNIFORM * UNIFORM * blob.area for blob in self._singles)
+        if self._as_one is None or alike < ENOUGH or 3 * alike < 2 * len(self._singles):
             return []
-        several = [blob for blob in self._first if blob.area > LARGE * self._usual.area]
-        self._first.clear()
+        several = [blob for blob in self._as_one if blob.area > LARGE * area]
+        self._as_one = None
         return several
 
     def _usual_of(self, blobs: Sequence[Blob]) -> Usual:
