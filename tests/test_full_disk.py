@@ -72,20 +72,20 @@ def test_no_part_passes_the_gate_while_the_disk_is_full(
         thread = threading.Thread(target=daemon.run, args=(Notifier({}),))
         thread.start()
         try:
-            eventually(lambda: [each["decision"] for each in heard[-2:]] == ["pass", "pass"], 20)
+            eventually(lambda: [each["decision"] for each in heard[-2:]] == ["pass", "pass"], 60)
             with contextlib.suppress(OSError), (disk / "other").open("wb", buffering=0) as other:
                 while True:
                     other.write(bytes(4096))
-            eventually(lambda: daemon.board.readiness()["journal"], 20)
+            eventually(lambda: daemon.board.readiness()["journal"], 60)
             time.sleep(2.5)
             (disk / "other").unlink()
-            eventually(lambda: not daemon.board.readiness()["journal"], 20)
-            eventually(lambda: [each["decision"] for each in heard[-2:]] == ["pass", "pass"], 20)
+            eventually(lambda: not daemon.board.readiness()["journal"], 60)
+            eventually(lambda: [each["decision"] for each in heard[-2:]] == ["pass", "pass"], 60)
             time.sleep(1.8)
             pulses, due_until = sum(bool(state.state) for state in pin.states[1:]), datetime.now(UTC)
         finally:
             daemon._crew.stopping.set()
-            thread.join(20)
+            thread.join(60)
     assert not thread.is_alive()
     held = [each for each in heard if each["decision"] == "review" and each["reason"].startswith("the journal could")]
     assert len(held) >= 3
@@ -119,19 +119,19 @@ def test_while_the_disk_hangs_every_part_is_reviewed_and_the_station_says_so(roo
         thread = threading.Thread(target=daemon.run, args=(notifier,))
         thread.start()
         try:
-            eventually(lambda: [each["decision"] for each in heard[-2:]] == ["pass", "pass"], 20)
+            eventually(lambda: [each["decision"] for each in heard[-2:]] == ["pass", "pass"], 60)
             with frozen(disk):
-                eventually(lambda: daemon.board.readiness()["journal"], 20)
+                eventually(lambda: daemon.board.readiness()["journal"], 60)
                 assert daemon.metrics.journal_up._value.get() == 0
                 seen, fed, inspected = len(given), len(alive), len(heard)
-                eventually(lambda: len(given) >= seen + 3 and len(alive) >= fed + 3, 20, "three more parts")
+                eventually(lambda: len(given) >= seen + 3 and len(alive) >= fed + 3, 60, "three more parts")
                 assert set(given[seen:]) == {Decision.REVIEW}
                 assert len(heard) == inspected, "told before it was on disk"
-            eventually(lambda: not daemon.board.readiness()["journal"], 20)
-            eventually(lambda: [each["decision"] for each in heard[-2:]] == ["pass", "pass"], 20)
+            eventually(lambda: not daemon.board.readiness()["journal"], 60)
+            eventually(lambda: [each["decision"] for each in heard[-2:]] == ["pass", "pass"], 60)
         finally:
             daemon._crew.stopping.set()
-            thread.join(20)
+            thread.join(60)
     assert not thread.is_alive()
     assert [each["sequence"] for each in heard] == list(range(1, len(heard) + 1))
     held = [each for each in heard if each["reason"].startswith("the journal could not write")]
@@ -154,13 +154,13 @@ def test_a_stop_does_not_wait_for_a_disk_that_hangs(
         thread = threading.Thread(target=lambda: codes.append(daemon.run(Notifier({}))))
         thread.start()
         try:
-            eventually(lambda: heard, 20)
+            eventually(lambda: heard, 60)
             with frozen(disk):
-                eventually(lambda: daemon.board.readiness()["journal"], 20)
+                eventually(lambda: daemon.board.readiness()["journal"], 60)
                 daemon._crew.stopping.set()
-                eventually(lambda: codes, 25, "the end of the daemon")
+                eventually(lambda: codes, 60, "the end of the daemon")
                 assert codes == [1]
                 assert "these threads did not stop in time: deliver" in caplog.text
         finally:
             daemon._crew.stopping.set()
-            thread.join(20)
+            thread.join(60)
