@@ -1,6 +1,6 @@
 """Count the real clips as other cameras, lamps and mountings would have shown them.
 
-    python -m benchmarks.count_changed DATA/clips            all changes, a quarter of an hour
+    python -m benchmarks.count_changed DATA/clips            all changes, six minutes
     python -m benchmarks.count_changed DATA/clips fog bar    only these
 
 Each clip is calibrated and counted anew after each change. A part that is missed should be told: the last column is for

@@ -50,6 +50,7 @@ def at_valleys(shape: Mask, left: int, top: int, count: int) -> list[Blob]:
 
 
 def at_necks(padded: Mask, depth: Evidence, neck: float, left: int, top: int) -> list[Blob]:
+    """The pieces of a shape that hang together only where it is narrower than `neck` of its thickness."""
     return grown(padded, depth, *cores(depth, neck), left, top)
 
 
@@ -82,7 +83,7 @@ def cores(depth: Evidence, neck: float) -> tuple[NDArray[np.int32], int]:
 
 
 def summits(depth: Evidence) -> tuple[NDArray[np.int32], int]:
-    """As `_cores`, for many parts of which each has necks of its own: `(one pixel of each, labelled; how many)`."""
+    """As `cores`, for many parts of which each has necks of its own: `(one pixel of each, labelled; how many)`."""
     found: list[tuple[float, int, int]] = []
     deepest = float(depth.max())
     for level in np.linspace(HIGHEST * deepest, LOWEST * deepest, LEVELS).tolist():

@@ -107,13 +107,12 @@ class BeltTracker:
             return []
         self._apprentice = Apprentice(self.config)
         against = [start for start in starts if start.lane.sight.direction == OPPOSITE[self.direction]]
-        is_arm = (
-            len(starts) > 1 and bool(against) and not against[0].brings
-        )  # or a lane that has not brought a part yet
-        if is_arm and self._watched < WATCH:
-            return []
+        is_found = len(starts) > 1 and bool(against)
+        brings = is_found and against[0].brings
+        if is_found and not brings and self._watched < WATCH:
+            return []  # an arm, or a lane that has not brought a part yet
         self._watched, self._rest = 0, REST
-        if is_arm or len(starts) < 2 or not against:
+        if not brings:
             return []
         self._lanes[0].leave(against[0].rows)
         self._lanes.append(against[0].lane)
