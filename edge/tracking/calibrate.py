@@ -71,7 +71,7 @@ class _Watch:
     """Follows the frames with nothing known; when the way of travel is given, with both ways along it."""
 
     def __init__(self, gate: float | None, axis: str | None) -> None:
-        open_gate = Tracking(gate=0.5 if gate is None else gate, views=1)
+        open_gate = Tracking(gate=0.5 if gate is None else gate, views=1, look_at="all")
         ways = AXIS[axis] if axis else ("auto",)
         self._trackers = [BeltTracker(replace(open_gate, direction=way)) for way in ways]
         self._parts: dict[int, list[Part]] = {index: [] for index in range(len(ways))}
@@ -107,6 +107,7 @@ class _Watch:
         tracking = replace(
             tracker.config,
             views=Tracking().views,
+            look_at=Tracking().look_at,
             direction=tracker.direction,
             speed_px_s=round(tracker.speed_px_s, 1),
             part_min_px=round(_smallest(boxes), 1),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -60,6 +61,8 @@ class Moment:
     at_s: float
     look: Image
     image: Image | None
+    before: Sequence[tuple[float, Image]] = ()
+    """When others were taken since the look before, and what they show: good for views."""
 
 
 class Lane:
@@ -117,6 +120,19 @@ class Lane:
         return self._pace.explained >= self._pace.unexplained and self._unrolled.position >= 0
 
     @property
+    def is_calm(self) -> bool:
+        """Whether the belt runs on as ever, and all that lies on it are parts that travel with it."""
+        known = self._usual().settled and self._unrolled.behind == 0 and not self._coverage.is_doubted
+        return known and self._pace.is_steady and self._sightings.are_plain
+
+    def pause_s(self, share: float, looks: int) -> float:
+        """How long until the belt has gone on by this `share` of a part, or by so much that a part on its way to the
+        gate is looked at `looks` times."""
+        thickness = self._usual().thickness
+        way = min(share * thickness, (self._gate - thickness) / looks)
+        return way * COARSE / self._pace.fastest
+
+    @property
     def is_contradicted(self) -> bool:
         """Whether something keeps moving in another way than this belt."""
         return self._pace.is_contradicted
@@ -160,6 +176,8 @@ class Lane:
         if (self._pace.doubt < SURE and self._unrolled.behind < PROVEN) or not self._path:
             self.sure_s = moment.at_s
         self._path.add(moment.at_s, self._unrolled.position)
+        for at_s, image in moment.before:
+            self._gallery.add(at_s, self._path.at(at_s), image)
         if moment.image is not None:
             self._gallery.add(moment.at_s, self._unrolled.position, moment.image)
         self._empty.learn(self._busy, self._unrolled.position * COARSE)

@@ -39,6 +39,8 @@ PATIENCE = 6
 """Looks for which a part may be out of sight before it counts as gone."""
 
 
+FRESH = 3
+"""What has gone so many times as far, and is still not seen to travel, is unusual."""
 FIRM = 5
 """A part that was seen so often, entirely in the picture, is there: what looks different now lies over it."""
 STEADY = 3
@@ -140,6 +142,15 @@ class Sightings:
             each.looked_at = self.unrolled.position
         there = {id(each) for each in seen}
         return self._missed([each for each in old if id(each) not in there], seen, usual)
+
+    @property
+    def are_plain(self) -> bool:
+        """Whether all that was seen of late came in with the belt, goes with it, and is still where it was."""
+        return not self.swallowed and all(self._is_plain(each) for each in self.current)
+
+    def _is_plain(self, each: Sighting) -> bool:
+        known = each.travels or abs(self.unrolled.position - each.born_at) < FRESH * PROVEN
+        return known and each.entered and not each.unseen and each.change is None and not each.blob.several
 
     def drop(self, sighting: Sighting) -> None:
         """Forget a sighting that has been handed out or turned out to be scenery."""
