@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from edge.config import PicameraSource
-from edge.domain import SourceError
+from edge.domain import SourceError, SourceLost
 from edge.sources import open_source
-from edge.sources.picamera import FrameClock, Layout, controls, unpack
+from edge.sources.picamera import FrameClock, Layout, Repeats, controls, unpack
 
 RNG = np.random.default_rng(4)
 
@@ -90,6 +90,32 @@ def test_time_never_runs_backwards() -> None:
 
 
 EVERYTHING = dict.fromkeys(("AeEnable", "AnalogueGain", "ExposureTime", "FrameDurationLimits"), (0, 1, 0))
+
+
+@pytest.mark.parametrize("picture", [soft(64, 96), np.zeros((64, 96), np.uint8)], ids=["hangs", "covered"])
+def test_a_camera_that_gives_one_picture_for_ever_is_lost(picture: np.ndarray) -> None:
+    repeats = Repeats()
+    repeats.check(picture + 1, 0.0)
+    for step in range(20):
+        repeats.check(picture.copy(), 1 + step / 10)
+    with pytest.raises(SourceLost, match="one and the same picture for 2 s"):
+        repeats.check(picture.copy(), 3.01)
+
+
+def test_one_grey_level_in_one_pixel_is_another_picture() -> None:
+    repeats, picture = Repeats(), soft(64, 96)
+    for step in range(100):
+        picture = picture.copy()
+        picture[5, 7, 0] ^= 1
+        repeats.check(picture, step / 10)
+
+
+def test_a_few_equal_pictures_are_borne_however_far_apart() -> None:
+    repeats, picture = Repeats(), soft(64, 96)
+    for step in range(5):
+        repeats.check(picture.copy(), 10.0 * step)
+    with pytest.raises(SourceLost):
+        repeats.check(picture.copy(), 50.0)
 
 
 def test_exposure_gain_and_spacing_are_fixed() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from trainer.claims import CHOSEN, claims, rate_text
+from trainer.claims import CHOSEN, claims, labels_told, rate_text
 from trainer.recipe import Recipe
 
 
@@ -29,6 +29,7 @@ def build(recipe: Recipe, labels: Sequence[str], good: Sequence[str], metrics: d
         f"- Data fingerprint `{fingerprint[:16]}`; the recipe is `recipe.yaml`, seed {recipe.seed}.",
         f"- Limits from the costs: escape {costs.escape:g}, overkill {costs.overkill:g}, review {costs.review:g}, "
         f"expecting {100 * costs.defect_share:g} % defective parts.",
+        *(f"- {line}" for line in labels_told(metrics.get("data", {}))),
         "",
         "## Figures",
         "",

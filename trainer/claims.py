@@ -37,8 +37,8 @@ def parts_needed(share: float, level: float = 0.95) -> int:
 
 def warnings(metrics: Document) -> list[str]:
     """What must not be claimed from these figures, as far as the figures themselves can tell."""
-    got, said = metrics[CHOSEN]["grouped"], []
-    apart = metrics.get("data", {}).get("listed_apart") or []
+    got, data = metrics[CHOSEN]["grouped"], metrics.get("data", {})
+    said, apart = labels_told(data), data.get("listed_apart") or []
     if apart:
         said.append(
             f"Training and test are not wholly apart: {sum(map(len, apart))} groups of groups.csv show only "
@@ -69,6 +69,19 @@ def warnings(metrics: Document) -> list[str]:
         said.append(
             f"Little is known about overkill: there were {got['overkill_rate']['of']} good test parts. More good parts "
             "cost least and say most."
+        )
+    return said
+
+
+def labels_told(data: Document) -> list[str]:
+    """What must be known of labels that were decided, or are still to be."""
+    said, open_ones = [], data.get("contradictory") or {}
+    if data.get("decided"):
+        said.append(f"Labels were decided by a person: {'; '.join(data['decided'])}.")
+    if open_ones:
+        said.append(
+            f"{len(open_ones)} parts carry more than one label ({', '.join(list(open_ones)[:6])}), so that whatever is "
+            "said of them is wrong once. A person should look, and settle them with `decided:` in the recipe."
         )
     return said
 

@@ -123,6 +123,27 @@ def regrouped(data: Dataset, numbers: Sequence[int], named: str) -> Dataset:
     return replace(data, pictures=pictures, grouped_by=named)
 
 
+def torn(data: Dataset) -> dict[str, Counter[str]]:
+    """Groups with pictures under several labels, and how many under each."""
+    labels: dict[str, Counter[str]] = defaultdict(Counter)
+    for each in data.pictures:
+        labels[each.group][each.label] += 1
+    return {group: counts for group, counts in sorted(labels.items()) if len(counts) > 1}
+
+
+def decided(data: Dataset, by_person: Sequence[tuple[str, str]]) -> Dataset:
+    """The same pictures, parts that carry several labels under the one that a person has decided; raises `Refused`."""
+    found, decision = torn(data), dict(by_person)
+    for group, label in decision.items():
+        if group not in found:
+            known = ", ".join(found) or "none"
+            raise Refused(f"decided: part {group!r} does not carry several labels; those that do: {known}")
+        if label not in found[group]:
+            raise Refused(f"decided: part {group!r} carries {', '.join(sorted(found[group]))}, not {label!r}")
+    pictures = tuple(replace(each, label=decision.get(each.group, each.label)) for each in data.pictures)
+    return replace(data, pictures=pictures)
+
+
 def sounds_good(label: str) -> bool:
     """Whether a class's name says that its parts are good: ok_front, MT_Free, defect-free; not: not_ok, defect."""
     words = set(re.split(r"[^a-z0-9]+", label.casefold()))

@@ -25,17 +25,20 @@ def divide(run: Run) -> None:
     good = dataset.good_labels(data.labels, run.recipe.good)
     run, data, facts = _registered(run, data, good)
     data, apart = _grouped(run.recipe, data)
+    data, decided = _decided(run.recipe, data)
     _tell(run.recipe, data, good)
     data = dataset.divide(data, good, run.recipe.split, run.recipe.seed)
     run, data, lost = _from_training(run, data, good)
     _divided(run.part("grouped"), data)
     if run.recipe.split.official and dataset.has_official(data):
         _divided(run.part("official"), dataset.divide_officially(data, good, run.recipe.split, run.recipe.seed))
-    contradictory = sorted(_torn(data))
-    for group in contradictory:
-        say(f"  a person should look: part {group} carries more than one label")
+    contradictory = {group: dict(counts) for group, counts in dataset.torn(data).items()}
+    for group, counts in contradictory.items():
+        many = " and ".join(f"{label} ({count} pictures)" for label, count in sorted(counts.items()))
+        say(f"  a person should look: part {group} is called {many}; `decided:` in the recipe settles it")
     facts["unregistered"] += lost
-    facts |= {"contradictory": contradictory, "leakage": _leaks(data), "grouped_by": data.grouped_by}
+    facts |= {"contradictory": contradictory, "decided": decided}
+    facts |= {"leakage": _leaks(data), "grouped_by": data.grouped_by}
     facts |= {"labels": (*(good or [dataset.NO_DEFECT]), *(each for each in data.labels if each not in good))}
     facts |= {"good": good or [dataset.NO_DEFECT], "listed_apart": apart, "unreadable": data.unreadable}
     write_json(run.out / "data.json", {**facts, "fingerprint": data.fingerprint()})
@@ -109,6 +112,18 @@ def _grouped(recipe: Recipe, data: Dataset) -> tuple[Dataset, list[list[str]]]:
     return (grouping.joined(data, apart) if apart and recipe.split.join_copies else data), apart
 
 
+def _decided(recipe: Recipe, data: Dataset) -> tuple[Dataset, list[str]]:
+    """The data with the labels that a person has decided, and these decisions in words."""
+    torn, said = dataset.torn(data), []
+    for group, label in recipe.decided:
+        others = {each: count for each, count in torn.get(group, {}).items() if each != label}
+        said += [f"part {group} is {label}, also in {count} pictures called {each}" for each, count in others.items()]
+    data = dataset.decided(data, recipe.decided)
+    for line in said:
+        say(f"  decided by a person: {line}")
+    return data, said
+
+
 def _in_colour(data: Dataset) -> bool:
     """Whether most of a few pictures are more than gray."""
     few = data.pictures[:: max(1, len(data.pictures) // 8)]
@@ -140,14 +155,6 @@ def _divided(part: Part, data: dataset.Dataset) -> None:
     counts = {split: (len({p.part for p in data.of(split)}), len(data.of(split))) for split in SPLITS}
     said = ", ".join(f"{split} {parts} parts in {pictures} pictures" for split, (parts, pictures) in counts.items())
     say(f"split {part.kind}: {said}")
-
-
-def _torn(data: dataset.Dataset) -> set[str]:
-    """Groups with pictures under several labels."""
-    labels: dict[str, set[str]] = {}
-    for each in data.pictures:
-        labels.setdefault(each.group, set()).add(each.label)
-    return {group for group, names in labels.items() if len(names) > 1}
 
 
 def _leaks(data: dataset.Dataset) -> dict[str, Any]:

@@ -10,6 +10,9 @@ from typing import Any
 
 import yaml
 
+Pairs = tuple[tuple[str, str], ...]
+"""A field that is a mapping of words in YAML, in its order."""
+
 
 def number(default: float, low: float, high: float) -> Any:
     """A field that holds a number between `low` and `high`, both allowed."""
@@ -62,6 +65,8 @@ def _checked(each: dataclasses.Field[Any], hint: Any, value: Any) -> Any:
         return value
     if hint is str:
         return _word(each, value)
+    if hint == Pairs:
+        return _pairs(value)
     if hint == tuple[float, ...]:
         if not isinstance(value, list) or not all(isinstance(each, int | float) for each in value):
             raise ValueError(f"is {value!r}; allowed: a list of numbers")
@@ -90,6 +95,12 @@ def _words(value: Any) -> tuple[str, ...]:
     if not isinstance(words, list) or not all(isinstance(each, str) for each in words):
         raise ValueError(f"is {value!r}; allowed: a list of words (put yes, no and numbers in quotes)")
     return tuple(words)
+
+
+def _pairs(value: Any) -> Pairs:
+    if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
+        raise ValueError(f"is {value!r}; allowed: a section of NAME: WORD (put yes, no and numbers in quotes)")
+    return tuple((str(name), word) for name, word in value.items())
 
 
 def _nearest(word: str, allowed: list[str]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from trainer.errors import BadRecipe
-from trainer.fields import choice, number, section
+from trainer.fields import Pairs, choice, number, section
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +166,9 @@ class Recipe:
     seed: int = number(1, 0, 2**31 - 1)
     good: tuple[str, ...] = ()
     """Which classes are good; empty: guessed from names such as ok, good, normal."""
+    decided: Pairs = ()
+    """The label of each part that carries several, where a person has looked and decided: `PART: LABEL`. All its
+    pictures get it; parts that carry several and are not named here keep them, and every run names them."""
     shelf: str = ""
     """A shelf of models on which the finished bundle is placed and made live; empty: none."""
     rendered: Rendered = Rendered()
@@ -228,6 +231,7 @@ def _at_odds(recipe: Recipe, origin: str) -> list[str]:
 def dump(recipe: Recipe) -> str:
     """The recipe as YAML, every key written out; `parse` reads it back equal."""
     document = dataclasses.asdict(recipe, dict_factory=lambda pairs: {k: _listed(v) for k, v in pairs})
+    document["decided"] = dict(recipe.decided)
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
 
 

@@ -16,6 +16,9 @@ from trainer.errors import Refused
 from trainer.limits import columns, evidence
 from trainer.run import Part, Run, read_json, say, write, write_json
 
+TOLD = ("registration", "grouped_by", "listed_apart", "unregistered", "contradictory", "decided")
+"""What was found out about the data that figures have to be read with."""
+
 
 def run(run: Run, shelf: Path | None, key: Path | None = None) -> None:
     """Everything, in order; what a killed run had finished is not done again."""
@@ -48,7 +51,7 @@ def measure_all(run: Run) -> None:
         _say_measured(part, metrics[CHOSEN][part.kind], metrics["baselines"][part.kind], lines)
     facts = read_json(run.out / "data.json")
     metrics["leakage"] = facts["leakage"]
-    metrics["data"] = {key: facts.get(key) for key in ("registration", "grouped_by", "listed_apart", "unregistered")}
+    metrics["data"] = {key: facts.get(key) for key in TOLD}
     folded = protocol.kept(run.recipe, run.part("grouped").pictures(), run.out / "protocol")
     metrics |= {"protocol": folded} if folded else {}
     write_json(run.out / "metrics.json", metrics)

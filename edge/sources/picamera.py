@@ -25,6 +25,9 @@ BUFFERS = 6
 SLICE_S = 0.2
 """The longest wait before looking whether to stop."""
 
+REPEATS, REPEATS_S = 5, 2.0
+"""A picture that comes so often again, and for so long, comes from no sensor."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
@@ -49,12 +52,14 @@ class Picamera:
 
     def frames(self, stopping: Event) -> Iterator[Frame]:
         """Yield pictures until `stopping` is set; the camera is closed however this ends."""
-        clock = FrameClock(self._config.fps, even=not self._config.triggered)
+        clock, repeats = FrameClock(self._config.fps, even=not self._config.triggered), Repeats()
         with _opened(self._camera_class, self._config) as camera:
             layout = _configured(camera, self._config)
             for picture, taken_ns in _pictures(camera, self._config, stopping):
                 index, at_s = clock.place(taken_ns, time.monotonic())
-                yield Frame(index=index, at_s=at_s, image=unpack(picture, layout, color=self._config.color))
+                image = unpack(picture, layout, color=self._config.color)
+                repeats.check(image, at_s)
+                yield Frame(index=index, at_s=at_s, image=image)
 
 
 class FrameClock:
@@ -81,6 +86,31 @@ class FrameClock:
             self._index += max(1, round((at_s - self._last_s) / self._period_s)) if self._even else 1
         self._last_s = at_s
         return self._index, at_s
+
+
+class Repeats:
+    """Notices a camera that gives one and the same picture: to the tracker that is a belt that stands, and is no fault.
+
+    Noise makes every picture that a sensor takes another one, except in the dark.
+    """
+
+    def __init__(self) -> None:
+        self._first: Frame | None = None
+        self._again = 0
+
+    def check(self, image: Image, at_s: float) -> None:
+        """Raise `SourceLost` when nothing but this picture has come for long, to the last pixel."""
+        if self._first is None or not _same(image, self._first.image):
+            self._first, self._again = Frame(index=0, at_s=at_s, image=image), 0
+            return
+        self._again += 1
+        if self._again >= REPEATS and at_s - self._first.at_s >= REPEATS_S:
+            raise SourceLost(f"one and the same picture for {REPEATS_S:.0f} s; it hangs, or its lens is covered")
+
+
+def _same(one: Image, other: Image) -> bool:
+    """Whether two pictures are equal; one pixel in 256 mostly says that they are not."""
+    return np.array_equal(one[::16, ::16], other[::16, ::16]) and np.array_equal(one, other)
 
 
 def unpack(planes: NDArray[np.uint8], layout: Layout, *, color: bool) -> Image:

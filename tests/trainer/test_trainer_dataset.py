@@ -157,3 +157,33 @@ def test_the_fingerprint_changes_with_one_byte(tmp_path: Path) -> None:
     before = dataset.scan(tmp_path).fingerprint()
     cv2.imwrite(str(tmp_path / "ok" / "ok-000-0.png"), np.zeros((8, 8), np.uint8))
     assert dataset.scan(tmp_path).fingerprint() != before
+
+
+def test_a_person_settles_a_part_that_carries_two_labels(tmp_path: Path) -> None:
+    data = torn_data(tmp_path)
+    assert {group: dict(counts) for group, counts in dataset.torn(data).items()} == {"7": {"ok": 2, "def": 1}}
+    settled = dataset.decided(data, [("7", "ok")])
+    assert not dataset.torn(settled)
+    assert [each.label for each in settled.pictures] == ["def", "ok", "ok", "ok"]
+    assert settled.fingerprint() != data.fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("wish", "said"),
+    [
+        (("8", "ok"), "part '8' does not carry several labels; those that do: 7"),
+        (("7", "fine"), "part '7' carries def, ok, not 'fine'"),
+    ],
+)
+def test_a_decision_about_nothing_is_refused(tmp_path: Path, wish: tuple[str, str], said: str) -> None:
+    with pytest.raises(Refused, match=said):
+        dataset.decided(torn_data(tmp_path), [wish])
+
+
+def torn_data(root: Path) -> dataset.Dataset:
+    named = (("8", "def"), ("7", "def"), ("7", "ok"), ("7", "ok"))
+    pictures = (
+        dataset.Picture(file=f"{i}.png", label=label, group=group, sha256=str(i))
+        for i, (group, label) in enumerate(named)
+    )
+    return dataset.Dataset(root=root, pictures=tuple(pictures))

@@ -19,7 +19,8 @@ def test_a_shipped_recipe_is_read_and_says_its_command(path: Path) -> None:
 
 
 def test_what_is_dumped_reads_back_equal() -> None:
-    told = recipe.parse("name: a\ngood: [ok, fine]\ntraining: {epochs: 3}\naugment: {flip: false}\n")
+    told = recipe.parse("name: a\ngood: [ok, fine]\ndecided: {10: ok}\ntraining: {epochs: 3}\naugment: {flip: false}\n")
+    assert told.decided == (("10", "ok"),)
     assert recipe.parse(recipe.dump(told)) == told
     assert told.training.epochs == 3
 
@@ -40,6 +41,8 @@ def test_an_empty_recipe_is_the_defaults() -> None:
         ("network:\n  kind: vgg", "recipe:2: network.kind: is 'vgg'; allowed: ds_cnn"),
         ("good: [yes]", "recipe:1: good: is [True]; allowed: a list of words"),
         ("version: 1.0", "recipe:1: version: is 1.0, not text; put it in quotes"),
+        ("decided: ok", "recipe:1: decided: is 'ok'; allowed: a section of NAME: WORD"),
+        ("decided: {3: no}", "recipe:1: decided: is {3: False}; allowed: a section of NAME: WORD"),
         ("name: a/b", "recipe: name: is 'a/b'; allowed: letters, digits, - _ ."),
         ("name: a\nname: b", "recipe:2: name: is given twice; keep one"),
         ("training: 3", "recipe:1: training.: must be a section with keys"),
