@@ -22,7 +22,7 @@ from edge.tracking.memory import Memory
 from edge.tracking.motion import profiles
 from edge.tracking.pace import Pace
 from edge.tracking.path import Path
-from edge.tracking.reasons import AS_ONE, COVER, COVERED, CUT, FRAMES, SLIPPED, UNMEASURED, UNSEEN, VANISHED
+from edge.tracking.reasons import AS_ONE, COVER, COVERED, CUT, FRAMES, GROWN, SLIPPED, UNMEASURED, UNSEEN, VANISHED
 from edge.tracking.sight import Sight
 from edge.tracking.sightings import ENTRY, FEWEST_LOOKS, FIRM, PROVEN, Sighting, Sightings
 from edge.tracking.unrolled import Unrolled
@@ -50,6 +50,8 @@ LARGE_PATCH = 0.6
 """What stands out over this share of a part, either way, and is none, is told when it comes to the gate."""
 SLID = 0.3
 """What is pushed across the belt stays where it was along it, but for so large a share of its thickness."""
+STAIN = 100.0
+"""What stands out less than this (0 to 255), on average, and was not seen to come in is a stain of the belt."""
 LEAST_COVER = 0.5
 """What is smaller than this share of a part hides none."""
 
@@ -90,8 +92,7 @@ class Lane:
         self.strict = False
         """Only what came in with the belt is a part: this lane was taken from another, perhaps for an arm's sake."""
         self._unsure_s, self._guesses = 0.0, 0
-        self.sure_s = 0.0
-        """When the belt's motion last explained most of what changed."""
+        self._sure_s: float | None = None
         self.brings = False
         """Whether a part was seen to come in with this belt; an arm that wanders brings none."""
         self.lapses: list[Lapse] = []
@@ -113,6 +114,11 @@ class Lane:
     def is_lost(self) -> bool:
         """Whether this belt's motion has long not explained what happens in the picture, or it ran back for long."""
         return self._pace.doubt > DOUBTED or self._unrolled.behind > BACK * self._unrolled.evidence.shape[1]
+
+    @property
+    def sure_s(self) -> float:
+        """Until when it was sure that the belt ran this way; a belt that has not brought a part may never have."""
+        return self._sure_s or 0.0
 
     @property
     def is_explained(self) -> bool:
@@ -144,8 +150,8 @@ class Lane:
     @property
     def singles(self) -> list[Blob]:
         """Parts that are clearly single ones."""
-        coming = [each.blob for each in self._sightings.current if self._is_coming(each)]
-        return self._measure.singles([blob for blob in coming if not self._is_scratch(blob)])
+        coming = [each for each in self._sightings.current if self._is_coming(each) and not self._is_stain(each)]
+        return self._measure.singles([each.blob for each in coming if not self._is_scratch(each.blob)])
 
     @property
     def outlines(self) -> tuple[Box, ...]:
@@ -173,8 +179,9 @@ class Lane:
         self._move(self._pace.step(profile, passed_s, self._asked) / COARSE)
         height, width = self._unrolled.claimed.shape
         self._unrolled.see(np.asarray(cv2.resize(evidence, (width, height), interpolation=cv2.INTER_AREA), np.uint8))
-        if (self._pace.doubt < SURE and self._unrolled.behind < PROVEN) or not self._path:
-            self.sure_s = moment.at_s
+        is_sure = self.brings and self._pace.doubt < SURE and self._unrolled.behind < PROVEN
+        if is_sure or self._sure_s is None:
+            self._sure_s = moment.at_s
         self._path.add(moment.at_s, self._unrolled.position)
         for at_s, image in moment.before:
             self._gallery.add(at_s, self._path.at(at_s), image)
@@ -302,13 +309,20 @@ class Lane:
     def _handed_out(self, each: Sighting) -> Part:
         views = self._views(each)
         unseen = UNSEEN if each.portrait is None else COVERED
-        too_large = self._measure.take(each.blob, self._usual(), learn=each.entered or not each.blob.beside)
-        reason = too_large or (CUT if self._is_cut_off(each.blob) else "") or ("" if views else unseen)
+        learn = (each.entered or not each.blob.beside) and not each.touched
+        too_large = self._measure.take(each.blob, self._usual(), learn=learn)
+        reason = (
+            too_large
+            or (GROWN if each.touched else "")
+            or (CUT if self._is_cut_off(each.blob) else "")
+            or ("" if views else unseen)
+        )
         for several in self._measure.hindsight():
             self._coverage.doubt(AS_ONE, several.left, several.right)
         if not reason and self._memory.is_gone(each, self._unrolled.position):
             reason = VANISHED
-        return self._part(each.blob, views, reason)
+        own = each.portrayed if each.touched else None  # what it was before
+        return self._part(own or each.blob, views, reason)
 
     def _has_crossed(self, each: Sighting) -> bool:
         entirely = each.blob.left + self._unrolled.whole >= 1
@@ -350,11 +364,15 @@ class Lane:
 
     def _is_credible(self, each: Sighting) -> bool:
         """Whether what crossed the gate is a part, as far as anybody can tell."""
-        if self._is_scratch(each.blob):
+        if self._is_scratch(each.blob) or self._is_stain(each):
             return False
         if self._is_known(each):
             return True
         return not self.strict and each.rides and not each.blob.beside and is_usual(each.blob, self._usual())
+
+    def _is_stain(self, each: Sighting) -> bool:
+        """Whether it is faint, and grew out of the belt instead of coming in; its rim is soft."""
+        return not each.entered and self._unrolled.strength(each.blob) < STAIN
 
     def _is_scratch(self, blob: Blob) -> bool:
         """Whether it is so thin that it may be a belt joint; asked only at first, while no part is known."""

@@ -2,6 +2,7 @@
 
 VANISHED = "the part vanished before the gate"
 COVERED = "no picture near the gate shows the part: something lies over it"
+GROWN = "something that reaches in from a side touches the part"
 CUT = "the part reaches beyond the picture"
 SLIPPED = "the part was hidden when it passed the gate"
 UNSEEN = "no picture shows the whole part"

@@ -43,6 +43,8 @@ FRESH = 3
 """What has gone so many times as far, and is still not seen to travel, is unusual."""
 FIRM = 5
 """A part that was seen so often, entirely in the picture, is there: what looks different now lies over it."""
+GROWS = 1.2
+"""What has grown by more than this factor since it was known to be a part has something added to it."""
 STEADY = 3
 """Edges that move by no more than so many pixels stay where they are."""
 
@@ -88,6 +90,11 @@ class Sighting:
     def firm(self) -> bool:
         """Whether it was looked at so often that one look cannot unmake it."""
         return self.travels and self.whole_looks >= FIRM
+
+    @property
+    def touched(self) -> bool:
+        """Whether something that reaches in from a side has become one with it since it was known to be a part."""
+        return self.blob.beside and self.portrayed is not None and self.blob.area > GROWS * self.portrayed.area
 
     def edge_of(self, blob: Blob) -> int:
         """The edge by which it is followed."""

@@ -104,6 +104,11 @@ class Unrolled:
         there = ((evidence > 50) | (claimed > 0)) & (shape > 0)
         return float(np.count_nonzero(there)) / max(1, np.count_nonzero(shape))
 
+    def strength(self, blob: Blob) -> float:
+        """How much stands out under a blob, on average, 0 to 255."""
+        evidence, shape = self._window(self.evidence, blob)
+        return float(cv2.mean(evidence, mask=np.ascontiguousarray(shape))[0]) if shape.size else 0.0
+
     def _paint(self, blob: Blob) -> None:
         window, shape = self._window(self.claimed, blob)
         np.maximum(window, shape, out=window)
