@@ -64,7 +64,8 @@ class EmptyBelt:
         aligned = _aligned(stack)
         moving = carried[:, None] > CARRIED
         covered = _covered(np.ascontiguousarray(aligned[..., 0]), moving)
-        self._crowded = covered is not None
+        self.is_crowded = covered is not None
+        """Whether parts hide most of it."""
         for channel in channels:
             levels = np.ascontiguousarray(aligned[..., channel])
             if covered is None:
@@ -91,7 +92,7 @@ class EmptyBelt:
         `before` is the evidence gathered so far, half as fine: where it is high, the exposure is not read.
         """
         free = cv2.resize(before, self._sample_size, interpolation=cv2.INTER_NEAREST) < DOUBTFUL
-        if self._crowded and not before.any():
+        if self.is_crowded and not before.any():
             free[:] = False  # it is not known yet where belt is to be seen, and most is none
         total: Image | None = None
         for channel, plane in enumerate(planes_of(look)):

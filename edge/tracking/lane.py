@@ -128,8 +128,9 @@ class Lane:
     @property
     def is_calm(self) -> bool:
         """Whether the belt runs on as ever, and all that lies on it are parts that travel with it."""
-        known = self._usual().settled and self._unrolled.behind == 0 and not self._coverage.is_doubted
-        return known and self._pace.is_steady and self._sightings.are_plain
+        known = self._usual().settled and not self._empty.is_crowded and not self._coverage.is_doubted
+        ahead = self._unrolled.behind == 0 and self._pace.is_steady
+        return known and ahead and self._sightings.are_plain
 
     def pause_s(self, share: float, looks: int) -> float:
         """How long until the belt has gone on by this `share` of a part, or by so much that a part on its way to the

@@ -156,8 +156,9 @@ class Sightings:
         return not self.swallowed and all(self._is_plain(each) for each in self.current)
 
     def _is_plain(self, each: Sighting) -> bool:
-        known = each.travels or abs(self.unrolled.position - each.born_at) < FRESH * PROVEN
-        return known and each.entered and not each.unseen and each.change is None and not each.blob.several
+        fresh = abs(self.unrolled.position - each.born_at) < FRESH * PROVEN and not each.blob.beside
+        there = not each.unseen and each.change is None and not each.touched
+        return there and each.entered and (each.travels or fresh) and not each.blob.several
 
     def drop(self, sighting: Sighting) -> None:
         """Forget a sighting that has been handed out or turned out to be scenery."""
