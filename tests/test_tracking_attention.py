@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.config import SimulatorSource, Tracking
+from edge.assembly import build_tracker
+from edge.config import Config, Encoder, Reject, SimulatorSource, Tracking
 from edge.domain import Frame, Part
 from edge.sources.simulator import Simulator
 from edge.tracking import open_tracker
@@ -105,6 +106,18 @@ def test_what_crossed_in_a_frame_that_was_passed_over_comes_out_at_the_end() -> 
     for cut_s in np.arange(true_s[-2] + 0.02, true_s[-2] + 0.12, 0.02):
         parts, _ = followed([frame for frame in frames if frame.at_s <= cut_s])
         assert len(parts) == len(true_s) - 1
+
+
+@pytest.mark.parametrize(
+    ("follow", "encoder", "look_at"), [("belt", "none", "all"), ("belt", "gpio", "needed"), ("time", "none", "needed")]
+)
+def test_every_frame_is_looked_at_where_the_gate_knows_the_belt_from_the_camera_alone(
+    follow: str, encoder: str, look_at: str
+) -> None:
+    """Between two looks the belt's place is an estimate, and a pulse must not hit a neighbour."""
+    gate = Config(reject=Reject(enabled=True, follow=follow, distance_px=300), encoder=Encoder(kind=encoder))
+    assert build_tracker(gate).config.look_at == look_at
+    assert build_tracker(Config()).config.look_at == "needed"
 
 
 def test_calibration_looks_at_every_frame_and_proposes_to_look_as_needed() -> None:

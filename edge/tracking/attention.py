@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from edge.config import Tracking
 from edge.tracking.lane import Lane
 
-STEP = 0.5
+STEP = 1.0
 """From look to look the belt goes on by no more than this share of a part's thickness."""
-FEWEST_LOOKS = 8
+FEWEST_LOOKS = 6
 """A part is looked at so often on its way to the gate."""
 LONGEST_S = 0.11
 """What happens of a sudden, a stop or a hand, is seen no later: three frames of thirty in a second."""

@@ -89,6 +89,7 @@ class Lane:
         self._waited = 0
         self._coverage = Coverage(self._gate, along / COARSE)
         self._steps = deque([0.0, 0.0], maxlen=2)
+        self._came = 0.0
         self.strict = False
         """Only what came in with the belt is a part: this lane was taken from another, perhaps for an arm's sake."""
         self._unsure_s, self._guesses = 0.0, 0
@@ -184,6 +185,8 @@ class Lane:
         if is_sure or self._sure_s is None:
             self._sure_s = moment.at_s
         self._path.add(moment.at_s, self._unrolled.position)
+        if moment.before:
+            self._came += max(0.0, self._steps[-1])
         for at_s, image in moment.before:
             self._gallery.add(at_s, self._path.at(at_s), image)
         if moment.image is not None:
@@ -235,7 +238,8 @@ class Lane:
         return True
 
     def _search(self) -> list[Part]:
-        gone = self._sightings.look(self._usual())
+        gone = self._sightings.look(self._usual(), self._came)
+        self._came = 0.0
         for each in self._sightings.current:
             self.brings |= each.firm and each.entered and each.born_at > ENTRY
             lies_still = not each.travels and abs(self._unrolled.position - each.born_at) > 3 * PROVEN

@@ -127,10 +127,15 @@ class Sightings:
     """Firm ones that the latest look showed only as part of what reaches in from a side."""
     _known: list[_Known] = field(default_factory=list)
     _searches: int = 0
+    _came: float = 0.0
 
-    def look(self, usual: Usual) -> list[Sighting]:
-        """Bring everything up to date; gives the sightings that have gone for good."""
+    def look(self, usual: Usual, came: float = 0.0) -> list[Sighting]:
+        """Bring everything up to date; gives the sightings that have gone for good.
+
+        `came`: so much belt came in while frames were passed over.
+        """
         self._searches += 1
+        self._came = came
         whole = self.unrolled.whole
         kept, changed, ages = self._compared(groups(self.unrolled.evidence, usual))
         same = {id(each) for known in kept for each in known.sightings}
@@ -269,7 +274,7 @@ class Sightings:
         by_front = blob.right + self.unrolled.whole < self.unrolled.evidence.shape[1]
         edge = blob.right if by_front else blob.left
         was_there = self.unrolled.position < ENTRY and self._searches <= BEGINNING
-        entered = blob.left + self.unrolled.whole <= ENTRY or was_there
+        entered = blob.left + self.unrolled.whole <= ENTRY + self._came or was_there
         return Sighting(
             blob=blob,
             first_place=place,
