@@ -267,6 +267,17 @@ def test_the_live_picture_is_encoded_once_for_all_who_ask() -> None:
     assert pictures.live() not in (None, first)
 
 
+def test_a_frame_that_was_passed_over_counts_and_leaves_the_picture_that_its_outlines_fit() -> None:
+    board = StatusBoard(ABOUT)
+    shown, outlines = frame(0), (Box(left_px=5, top_px=5, width_px=50, height_px=50),)
+    board.frame(shown, outlines, 1)
+    board.passed_over()
+    look = board.look()
+    assert look is not None
+    assert (look.frame, look.outlines) == (shown, outlines)
+    assert told(board)["camera"]["frames"] == 2
+
+
 def test_leaving_a_frame_is_cheap() -> None:
     board = StatusBoard(ABOUT)
     ready, outlines = frame(0), (Box(left_px=5, top_px=5, width_px=50, height_px=50),)

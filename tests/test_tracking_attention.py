@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 
 from edge.assembly import build_tracker
+from edge.commands.bench import BUSY
 from edge.config import Config, Encoder, Reject, SimulatorSource, Tracking
 from edge.domain import Frame, Part
 from edge.sources.simulator import Simulator
 from edge.tracking import open_tracker
 from edge.tracking.attention import LONGEST_S
 from edge.tracking.calibrate import calibrate
+from tests.soak import belts
 
 BELT = SimulatorSource(width_px=320, height_px=240, part_px=56, speed_px_s=130, parts_per_minute=90, fps=50, seed=4)
 LEARNED_S = 7.0
@@ -59,6 +61,16 @@ def test_a_belt_that_runs_on_as_ever_is_looked_at_now_and_then_and_gives_the_sam
     assert all_s == [frame.at_s for frame in frames]
     assert [part.at_s for part in parts] == pytest.approx([part.at_s for part in of_all], abs=0.02)
     assert [len(part.views) for part in parts] == [len(part.views) for part in of_all]
+
+
+def test_small_parts_on_a_fast_belt_are_seen_to_come_in_between_looks() -> None:
+    """From look to look the belt goes nearly as far as a part is long: whoever is seen first well inside came in."""
+    config = SimulatorSource(seed=3, width_px=640, height_px=480, **BUSY)
+    tally = belts.run(belts.Belt(config=config, seconds=8))
+    assert tally.parts > 100
+    assert (tally.faults, tally.review, tally.told) == (0, 0, 0), tally.wrong
+    frames = filmed(config, 8)
+    assert share_looked(frames, followed(frames)[1], 5, 8) < 0.6
 
 
 def test_a_part_is_settled_no_later_than_the_longest_pause_allows() -> None:
