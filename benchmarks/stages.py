@@ -3,7 +3,8 @@
     python -m benchmarks.stages
 
 CPU time of one thread on the simulated belt with twenty parts a second, learned. Each stage is charged what it takes
-itself, less the stages that it calls.
+itself, less the stages that it calls, when every frame is looked at. The whole line is shown that way, and with frames
+passed over as the configuration says; every figure is per frame that the camera took.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from edge.commands.bench import BUSY
 from edge.commands.settings import find_config
 from edge.domain import Frame
 from edge.judge import Judge
+from edge.line import Line
 from edge.sources.simulator import Simulator
 from edge.tracking import background, coverage, gallery, hidden, lane, measure, pace, sight, sightings, unrolled
 
@@ -97,30 +99,34 @@ def main() -> None:
     simulator = replace(config.source.simulator, width_px=640, height_px=480, **BUSY)
     frames = list(itertools.islice(Simulator(simulator, paced=False).frames(Event()), given.frames))
     learning, counted = frames[: given.frames // 3], frames[given.frames // 3 :]
-    watch, plain_us = Stopwatch(), []
+    watch = Stopwatch()
     for stage, owner, name in STAGES:
         watch.around(stage, owner, name)
-    for running in (False, True) * given.rounds:
-        line = build_line(config, open_bundle(config.model, base))
-        _inspected(line.inspect, learning)
+    every = replace(config, tracking=replace(config.tracking, look_at="all"))
+    plain: dict[str, list[tuple[float, float]]] = {}
+    for running, kind in ((True, every), (False, every), (False, config)) * given.rounds:
+        line = build_line(kind, open_bundle(config.model, base))
+        _inspected(line, learning)
         watch.running = running
-        took_us = _inspected(line.inspect, counted)
+        took = _inspected(line, counted)
         watch.running = False
         if not running:
-            plain_us.append(took_us)
-    print(table(watch, given.rounds * len(counted), statistics.median(plain_us)))
+            plain.setdefault(kind.tracking.look_at, []).append(took)
+    print(table(watch, given.rounds * len(counted), plain))
 
 
-def _inspected(inspect: Callable[[Frame], Any], frames: list[Frame]) -> float:
-    """CPU in µs per frame for a line to judge all parts of these frames."""
+def _inspected(line: Line, frames: list[Frame]) -> tuple[float, float]:
+    """CPU in µs per frame for a line to judge all parts of these frames, and the share of them that it looked at."""
+    looked = 0
     began_s = time.thread_time()
     for frame in frames:
-        for _ in inspect(frame):
+        for _ in line.inspect(frame):
             pass
-    return (time.thread_time() - began_s) / len(frames) * 1e6
+        looked += line.tracker.looked_s == frame.at_s
+    return (time.thread_time() - began_s) / len(frames) * 1e6, looked / len(frames)
 
 
-def table(watch: Stopwatch, frames: int, plain_us: float) -> str:
+def table(watch: Stopwatch, frames: int, plain: dict[str, list[tuple[float, float]]]) -> str:
     """The stages, dearest first, and the whole as it is without a stopwatch."""
     own_us = {name: watch.spent_s[name] / frames * 1e6 for name in watch.calls}
     bare_us = sum(own_us[name] for name in BARE)
@@ -128,10 +134,11 @@ def table(watch: Stopwatch, frames: int, plain_us: float) -> str:
         f"{name:18}{own_us[name]:9.0f} µs  {watch.calls[name] / frames:6.2f} calls a frame{'   bare' * (name in BARE)}"
         for name in sorted(own_us, key=lambda name: -own_us[name])
     ]
-    whole = (
-        f"{'the whole line':18}{plain_us:9.0f} µs  {plain_us / bare_us:.2f} times its bare stages ({bare_us:.0f} µs)"
-    )
-    return "\n".join([*lines, whole])
+    for rounds in plain.values():
+        whole_us, looked = (statistics.median(values) for values in zip(*rounds, strict=True))
+        times = f"{whole_us / bare_us:.2f} times its bare stages ({bare_us:.0f} µs)"
+        lines.append(f"{'the whole line':18}{whole_us:9.0f} µs  {times}, looking at {looked:.0%} of the frames")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

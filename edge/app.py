@@ -18,7 +18,7 @@ from threading import Event, current_thread, main_thread
 from prometheus_client import CollectorRegistry
 
 from edge import __version__
-from edge.assembly import build_speaker, live_encoder
+from edge.assembly import build_speaker, build_tracker, live_encoder
 from edge.belt.witness import UNSEEN
 from edge.capture import Capture
 from edge.classify import LiveMap
@@ -46,7 +46,6 @@ from edge.sinks.sparkplug import SparkplugView
 from edge.sources import open_source
 from edge.telling import Telling
 from edge.timed import TimedClassifier, TimedTracker
-from edge.tracking import open_tracker
 
 log = logging.getLogger(__name__)
 
@@ -183,7 +182,7 @@ class Daemon:
     def _observed_line(self) -> Line:
         """The line with a stopwatch at each seam and the board looking on."""
         self.metrics.build(__version__)
-        tracker = self.machine.followed(TimedTracker(open_tracker(self._config.tracking), self.metrics.stage("track")))
+        tracker = self.machine.followed(TimedTracker(build_tracker(self._config), self.metrics.stage("track")))
         return self.models.line(
             lambda classifier, judge: Line(
                 tracker,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from edge.classify import TfliteClassifier, check_golden
 from edge.classify.edgetpu import EdgeTpu
 from edge.config import Config, Model, PicameraSource, Source
 from edge.delivery import Decided
-from edge.domain import Lapse, ModelId, Part, Verdict
+from edge.domain import Lapse, ModelId, Part, Tracker, Verdict
 from edge.judge import Judge
 from edge.line import Line
 from edge.message import Record, Speaker, Times, encode, live_part_id, replay_part_id
@@ -53,6 +54,14 @@ def build_classifier(config: Model, bundle: Bundle, device: EdgeTpu | None = Non
     return classifier
 
 
+def build_tracker(config: Config) -> Tracker:
+    """What follows the belt; looks at every frame where a reject gate has nothing else to tell it how the belt runs."""
+    reject, tracking = config.reject, config.tracking
+    if reject.enabled and reject.follow == "belt" and config.encoder.kind == "none":
+        tracking = replace(tracking, look_at="all")
+    return open_tracker(tracking)
+
+
 def build_line(
     config: Config,
     bundle: Bundle,
@@ -60,9 +69,7 @@ def build_line(
     lapsed: Callable[[Lapse], None] | None = None,
 ) -> Line:
     """The line as a replay runs it, with nothing around it; raises `BundleError`."""
-    return Line(
-        open_tracker(config.tracking), build_classifier(config.model, bundle), build_judge(bundle), seen, lapsed=lapsed
-    )
+    return Line(build_tracker(config), build_classifier(config.model, bundle), build_judge(bundle), seen, lapsed=lapsed)
 
 
 def build_speaker(config: Config, source: Source) -> Speaker:

@@ -211,6 +211,10 @@ class Tracker(Protocol):
         """
 
     @property
+    def looked_s(self) -> float:
+        """When the latest frame was taken that was looked at; those since were passed over, which settles no part."""
+
+    @property
     def speed_px_s(self) -> float:
         """The belt's usual speed; 0 until it is known."""
 

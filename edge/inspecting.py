@@ -64,11 +64,16 @@ class Inspecting:
     def _looked_at(self, frame: Frame) -> Iterator[Verdict]:
         """Settle the parts of a frame; their verdicts fall as they are taken."""
         verdicts = self._line.inspect(frame)
-        self._machine.looked(frame)
-        entered = self._line.entered
-        self._board.frame(frame, self._line.tracker.outlines, entered)
-        self._metrics.entered(entered)
         self.frames += 1
+        tracker = self._line.tracker
+        if tracker.looked_s != frame.at_s:
+            self._board.passed_over()
+            self._metrics.frames_passed_over.inc()
+            return verdicts
+        self._machine.looked(frame.at_s)
+        entered = self._line.entered
+        self._board.frame(frame, tracker.outlines, entered)
+        self._metrics.entered(entered)
         return verdicts
 
     def _judge(self, waiting: deque[Iterator[Verdict]], until_s: float) -> None:

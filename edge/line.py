@@ -35,7 +35,7 @@ class Witness(Protocol):
         """The camera settled this one."""
 
     def unseen(self, now_s: float) -> list[Part]:
-        """Parts that the camera should have settled by this frame's time, and did not."""
+        """Parts that the camera should have settled by `now_s`, the time of the latest frame that was looked at."""
 
 
 class Line:
@@ -109,7 +109,7 @@ class Line:
             return parts
         for part in parts:
             self.witness.settled(part)
-        unseen = self.witness.unseen(frame.at_s)
+        unseen = self.witness.unseen(self.tracker.looked_s)
         self._unseen += len(unseen)
         return parts + unseen
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from edge.belt import Belt, Clockwork, EncoderBelt, FollowedTracker, PhotoEye, SimulatedEncoder, TrackedBelt, Witness
 from edge.config import Config
-from edge.domain import Frame, Part, Source, Tracker, Verdict
+from edge.domain import Part, Source, Tracker, Verdict
 from edge.sinks.reject import Forecast, RejectOutput
 
 Say = Callable[[Mapping[str, Any]], None]
@@ -77,10 +77,10 @@ class Machine:
         if self._encoder is not None and part.views:
             self._encoder.passed(part.at_s)
 
-    def looked(self, frame: Frame) -> None:
-        """Every part that this frame settled was `seen`."""
+    def looked(self, at_s: float) -> None:
+        """Every part that was settled by the frame of this time was `seen`."""
         if self.reject is not None:
-            self.reject.looked(frame.at_s)
+            self.reject.looked(at_s)
 
     def forecast(self, verdict: Verdict) -> Forecast:
         """When the part will be before the reject gate."""

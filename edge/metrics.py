@@ -110,6 +110,7 @@ class Metrics:
         "encoder_up",
         "frame_age_seconds",
         "frame_to_verdict_seconds",
+        "frames_passed_over",
         "journal_up",
         "mqtt_up",
         "outbox_oldest_seconds",
@@ -137,6 +138,11 @@ class Metrics:
             "linegate_frames_dropped_total",
             "Frames that were not inspected: overload (taken, but too late) or camera (never arrived).",
             ["reason"],
+            registry=registry,
+        )
+        self.frames_passed_over = Counter(
+            "linegate_frames_passed_over_total",
+            "Frames in which a belt that ran on as ever could show nothing new, so that nobody looked at them.",
             registry=registry,
         )
         self.frame_age_seconds = Computed(

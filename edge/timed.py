@@ -47,6 +47,11 @@ class TimedTracker:
         return self._tracker.travelled
 
     @property
+    def looked_s(self) -> float:
+        """As the tracker inside."""
+        return self._tracker.looked_s
+
+    @property
     def speed_px_s(self) -> float:
         """As the tracker inside."""
         return self._tracker.speed_px_s

@@ -44,7 +44,7 @@ class Model:
 class Belt:
     """Settles the parts it was given, in one frame."""
 
-    entered, lapses, outlines, travelled, speed_px_s = 0, (), (), (), 0.0
+    entered, lapses, outlines, travelled, looked_s, speed_px_s = 0, (), (), (), 0.0, 0.0
 
     def __init__(self, *parts: Part) -> None:
         self.parts = list(parts)

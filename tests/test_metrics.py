@@ -20,6 +20,7 @@ PROMISED = {
     "linegate_frame_to_verdict_seconds": ("histogram", set()),
     "linegate_stage_seconds": ("histogram", {"stage"}),
     "linegate_frames_total": ("counter", {"camera"}),
+    "linegate_frames_passed_over_total": ("counter", set()),
     "linegate_frames_dropped_total": ("counter", {"reason"}),
     "linegate_frame_age_seconds": ("gauge", set()),
     "linegate_parts_total": ("counter", {"decision", "label"}),

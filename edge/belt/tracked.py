@@ -139,6 +139,11 @@ class FollowedTracker:
         return self._tracker.travelled
 
     @property
+    def looked_s(self) -> float:
+        """As the tracker inside."""
+        return self._tracker.looked_s
+
+    @property
     def speed_px_s(self) -> float:
         """As the tracker inside."""
         return self._tracker.speed_px_s

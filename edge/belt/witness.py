@@ -74,7 +74,7 @@ class Witness:
             self._settled.append((px, part))
 
     def unseen(self, now_s: float) -> list[Part]:
-        """Parts that passed the camera's gate by now, and that only the eye saw; `now_s`: of the latest frame."""
+        """Parts that passed the camera's gate by then, and that only the eye saw; `now_s`: of the latest look."""
         here = self._belt.at(now_s)
         here_px = None if here is None else here.px
         with self._lock:

@@ -80,11 +80,10 @@ def _measured(config: Config, bundle: Bundle, frames: list[Frame]) -> dict[str, 
     """
     import statistics
 
-    from edge.assembly import build_judge, build_line, replay_encoder
+    from edge.assembly import build_judge, build_line, build_tracker, replay_encoder
     from edge.bundle import prepare
     from edge.classify import TfliteClassifier
     from edge.domain import Part, Scores, Verdict
-    from edge.tracking import open_tracker
 
     classifier = TfliteClassifier(bundle, config.model.runtime, config.model.threads)
     judge, encode = build_judge(bundle), replay_encoder(config)
@@ -92,9 +91,15 @@ def _measured(config: Config, bundle: Bundle, frames: list[Frame]) -> dict[str, 
     inspected: list[float] = []
     for _ in range(REPEATED):
         parts: list[Part] = []
+        looked_s: set[float] = set()
         verdicts: list[Verdict] = []
-        tracker, line = open_tracker(config.tracking), build_line(config, bundle)
-        tracked.append(_round(lambda frame: parts.extend(tracker.update(frame)), frames) * 1e6)  # noqa: B023
+        tracker, line = build_tracker(config), build_line(config, bundle)
+
+        def follow(frame: Frame) -> None:
+            parts.extend(tracker.update(frame))  # noqa: B023
+            looked_s.add(tracker.looked_s)  # noqa: B023
+
+        tracked.append(_round(follow, frames) * 1e6)
         inspected.append(_round(lambda frame: verdicts.extend(line.inspect(frame)), frames) * 1e6)  # noqa: B023
     crops = [view.crop for part in parts for view in part.views]
     if not crops:
@@ -109,6 +114,7 @@ def _measured(config: Config, bundle: Bundle, frames: list[Frame]) -> dict[str, 
         "model": bundle.slot,
         "runtime": classifier.backend,
         "frames": len(frames),
+        "frames_looked_at": len(looked_s),
         "picture": "x".join(str(each) for each in reversed(frames[0].image.shape[:2])),
         "parts": len(parts),
         "views_per_part": round(len(crops) / len(parts), 2),
@@ -157,7 +163,8 @@ def _table(result: dict[str, Any]) -> str:
     head = (
         f"{result['model']} on {result['runtime']}; {result['frames']} frames; CPU time of one thread; "
         f"{result['picture']} with {result['parts']} parts of {result['views_per_part']} views, "
-        f"and {busy['picture']} with {busy['parts']}, 20 a second\n\n"
+        f"and {busy['picture']} with {busy['parts']}, 20 a second; "
+        f"looked at {result['frames_looked_at']} and {busy['frames_looked_at']} of the frames\n\n"
         f"{'stage':28}{'µs':>9}  {'':10}{'× bare invoke':>14}{'µs at 20 parts/s':>20}\n"
     )
     body = (

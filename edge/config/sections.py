@@ -94,6 +94,7 @@ class Tracking:
     part_min_px: float = number(0.0, 0.0, 2000.0, "px")
     speed_px_s: float = number(0.0, 0.0, 10000.0, "px/s")
     views: int = number(3, 1, 9, "")
+    look_at: str = choice("needed", "needed", "all")
     margin: float = number(0.08, 0.0, 0.5, "share of the part")
 
 

@@ -70,7 +70,8 @@ class _Shown:
 
 class StatusBoard:
     """Thread-safe. The inspecting thread calls, for each frame and in this order, `seen` (for each part, through
-    the line) and `frame`; then a verdict may be `decided`, in any thread. Anybody may call the rest."""
+    the line) and `frame`, or only `passed_over`; then a verdict may be `decided`, in any thread. Anybody may call the
+    rest."""
 
     def __init__(self, about: About, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.about = about
@@ -113,6 +114,12 @@ class StatusBoard:
             for part in self._settled:
                 self._follow(part, frame.at_s)
             self._settled.clear()
+
+    def passed_over(self) -> None:
+        """A frame came that nobody needed to look at; the one before is shown on, for its outlines fit it."""
+        with self._lock:
+            self._arrivals_s.append(self._clock())
+            self._frames += 1
 
     def _follow(self, part: Part, at_s: float) -> None:
         track = track_of(part, at_s, self.about.direction)

@@ -61,23 +61,15 @@ class EmptyBelt:
         stack = np.stack(looks)
         if stack.ndim == 3:
             stack = stack[..., None]
-        channels = range(stack.shape[3])
         self._empty: list[Float] = []
         self._spread: list[Float] = []
         aligned = _aligned(stack)
         moving = carried[:, None] > CARRIED
         covered = _covered(np.ascontiguousarray(aligned[..., 0]), moving)
-        self._crowded = covered is not None
-        planes = [np.ascontiguousarray(aligned[..., channel]) for channel in channels]
-        found = [] if covered is not None else [_most_frequent(levels) for levels in planes]
-        # Parts of one tint show it as often as the belt shows its own: sure is only what recurs in every channel.
-        sure = np.logical_and.reduce([each for _, each in found]) if found else None
-        for channel, levels in enumerate(planes):
-            if covered is not None:
-                empty, spread = _seen_between(levels, covered, moving)
-            else:
-                empty, crowded = _bridged(found[channel][0], sure, moving, RIM[channel])
-                spread = _spread(levels, empty, crowded)
+        self.is_crowded = covered is not None
+        """Whether parts hide most of it."""
+        planes = [np.ascontiguousarray(aligned[..., channel]) for channel in range(stack.shape[3])]
+        for channel, (empty, spread) in enumerate(_by_channel(planes, covered, moving)):
             self._empty.append(empty)
             self._spread.append(_pooled(spread, QUIET[channel]))
         self._seen: dict[int, Image] = {}
@@ -96,7 +88,7 @@ class EmptyBelt:
         `before` is the evidence gathered so far, half as fine: where it is high, the exposure is not read.
         """
         free = cv2.resize(before, self._sample_size, interpolation=cv2.INTER_NEAREST) < DOUBTFUL
-        if self._crowded and not before.any():
+        if self.is_crowded and not before.any():
             free[:] = False  # it is not known yet where belt is to be seen, and most is none
         total: Image | None = None
         for channel, plane in enumerate(planes_of(look)):
@@ -194,6 +186,18 @@ def _aligned(stack: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return out
 
 
+def _by_channel(
+    planes: list[NDArray[np.uint8]], covered: NDArray[np.bool_] | None, moving: NDArray[np.bool_]
+) -> list[tuple[Float, Float]]:
+    """`(empty, spread)` of each channel. Sure is what recurs in all: parts of one tint show it as often as belt its own."""
+    if covered is not None:
+        return [_seen_between(levels, covered, moving) for levels in planes]
+    found = [_most_frequent(levels) for levels in planes]
+    sure = np.asarray(np.logical_and.reduce([each for _, each in found]), dtype=np.bool_)
+    bridged = [_bridged(empty, sure, moving, rim) for (empty, _), rim in zip(found, RIM, strict=False)]
+    return [(empty, _spread(levels, empty, crowded)) for levels, (empty, crowded) in zip(planes, bridged, strict=True)]
+
+
 def _bridged(
     empty: Float, sure: NDArray[np.bool_], moving: NDArray[np.bool_], rim: int
 ) -> tuple[Float, NDArray[np.bool_]]:
@@ -220,7 +224,8 @@ def _without_rim(ground: NDArray[np.bool_], rim: int) -> NDArray[np.bool_]:
     """Ground without its rows right beside parts, which blur and a shaking camera have tinted; thin strips stay."""
     shape, whole = np.ones((rim, 1), np.uint8), ground.view(np.uint8)
     inner = cv2.erode(whole, shape)
-    return np.asarray(inner | (whole & ~cv2.dilate(inner, shape)), dtype=np.bool_)
+    thick = cv2.dilate(inner, shape)
+    return np.asarray((inner > 0) | (ground & (thick == 0)), dtype=np.bool_)
 
 
 def _spread(levels: NDArray[np.uint8], empty: Float, crowded: NDArray[np.bool_]) -> Float:

@@ -71,9 +71,9 @@ class _Watch:
     """Follows the frames with nothing known; when the way of travel is given, with both ways along it."""
 
     def __init__(self, gate: float | None, axis: str | None) -> None:
-        open_gate = Tracking(gate=0.5 if gate is None else gate, views=1)
+        self._open = Tracking(gate=0.5 if gate is None else gate, views=1)
         ways = AXIS[axis] if axis else ("auto",)
-        self._trackers = [BeltTracker(replace(open_gate, direction=way)) for way in ways]
+        self._trackers = [BeltTracker(replace(self._open, direction=way, look_at="all")) for way in ways]
         self._parts: dict[int, list[Part]] = {index: [] for index in range(len(ways))}
         self._frames = 0
         self._first_s = self._last_s = 0.0
@@ -102,10 +102,10 @@ class _Watch:
         boxes = [part.views[0].box for part in parts if part.views]
         if not tracker.direction:
             doubt = "no motion of a belt was found: let it run with parts on it, and keep the camera still"
-            return self._found(tracker.config, parts, understood=False, doubts=(doubt,))
+            return self._found(self._open, parts, understood=False, doubts=(doubt,))
         across = 1 if tracker.direction in ("right", "left") else 0
         tracking = replace(
-            tracker.config,
+            self._open,
             views=Tracking().views,
             direction=tracker.direction,
             speed_px_s=round(tracker.speed_px_s, 1),

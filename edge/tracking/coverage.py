@@ -31,6 +31,11 @@ class Coverage:
         known = self._open.setdefault(reason, _Stretch(first=first, last=last))
         known.first, known.last = max(known.first, first), min(known.last, last)
 
+    @property
+    def is_doubted(self) -> bool:
+        """Whether something on its way to the gate will be told."""
+        return bool(self._open)
+
     def passed(self, position: float, when: Callable[[float], float]) -> list[Lapse]:
         """What has passed the gate with the belt at `position`; `when` says at what time a place did."""
         at_gate = self._gate - position

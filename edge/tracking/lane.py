@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -64,6 +65,8 @@ class Moment:
     at_s: float
     look: Image
     image: Image | None
+    before: Sequence[tuple[float, Image]] = ()
+    """When others were taken since the look before, and what they show: good for views."""
 
 
 class Lane:
@@ -88,6 +91,7 @@ class Lane:
         self._waited = 0
         self._coverage = Coverage(self._gate, along / COARSE)
         self._steps = deque([0.0, 0.0], maxlen=2)
+        self._came = 0.0
         self.strict = False
         """Only what came in with the belt is a part: this lane was taken from another, perhaps for an arm's sake."""
         self._unsure_s, self._guesses = 0.0, 0
@@ -123,6 +127,20 @@ class Lane:
     def is_explained(self) -> bool:
         """Whether the belt's motion explained most looks in which much changed, and took it this way."""
         return self._pace.explained >= self._pace.unexplained and self._unrolled.position >= 0
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether the belt runs on as ever, and all that lies on it are parts that travel with it."""
+        known = self._usual().settled and not self._empty.is_crowded and not self._coverage.is_doubted
+        ahead = self._unrolled.behind == 0 and self._pace.is_steady
+        return known and ahead and self._sightings.are_plain
+
+    def pause_s(self, share: float, looks: int) -> float:
+        """How long until the belt has gone on by this `share` of a part, or by so much that a part on its way to the
+        gate is looked at `looks` times."""
+        thickness = self._usual().thickness
+        way = min(share * thickness, (self._gate - thickness) / looks)
+        return way * COARSE / self._pace.fastest
 
     @property
     def is_contradicted(self) -> bool:
@@ -169,6 +187,10 @@ class Lane:
         if is_sure or self._sure_s is None:
             self._sure_s = moment.at_s
         self._path.add(moment.at_s, self._unrolled.position)
+        if moment.before:
+            self._came += max(0.0, self._steps[-1])
+        for at_s, image in moment.before:
+            self._gallery.add(at_s, self._path.at(at_s), image)
         if moment.image is not None:
             self._gallery.add(moment.at_s, self._unrolled.position, moment.image)
         self._empty.learn(self._busy, self._unrolled.position * COARSE)
@@ -218,7 +240,8 @@ class Lane:
         return True
 
     def _search(self) -> list[Part]:
-        gone = self._sightings.look(self._usual())
+        gone = self._sightings.look(self._usual(), self._came)
+        self._came = 0.0
         for each in self._sightings.current:
             self.brings |= each.firm and each.entered and each.born_at > ENTRY
             lies_still = not each.travels and abs(self._unrolled.position - each.born_at) > 3 * PROVEN

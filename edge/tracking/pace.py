@@ -39,6 +39,10 @@ MOST_GUESSES = 15
 """After so many measured looks guesses are forgotten."""
 
 
+SURE, STEADY = 0.1, 0.15
+"""The belt is steady with less doubt than this, and no farther from its usual speed than by this share."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
     """How well each shift of an earlier look explains what changed since, in `(bands, shifts, columns)`."""
@@ -80,6 +84,17 @@ class Pace:
         """Looks of late in which the motion could only be guessed, less those since in which it was measured."""
         self.doubt = 0.0
         """Running share of looks in which much changed that no shift explains."""
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether the belt runs on at its usual speed, without a doubt."""
+        told = self.guesses == 0 and self.doubt < SURE and self._followed_s == 0
+        return told and abs(self._now - self.usual) < STEADY * self.usual
+
+    @property
+    def fastest(self) -> float:
+        """The greater of the usual speed and the latest one, in small pixels per second."""
+        return max(self.usual, self._now)
 
     def step(self, profile: Profiles, passed_s: float, asked: Callable[[], Inquiry] = Inquiry) -> float:
         """How far the belt moved since the last look, in small pixels, signed.

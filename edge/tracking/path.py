@@ -31,6 +31,11 @@ class Path:
         """The position at the earliest look that is remembered."""
         return self._steps[0][1]
 
+    def at(self, at_s: float) -> float:
+        """Where the belt was between the latest two looks."""
+        (before_s, before), (after_s, after) = self._steps[-2], self._steps[-1]
+        return before + (after - before) * (at_s - before_s) / (after_s - before_s)
+
     def when(self, goal: float) -> float:
         """About when the belt first came to this position, as far as is remembered."""
         return next((at_s for at_s, position in self._steps if position >= goal), self.last_s)

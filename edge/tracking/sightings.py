@@ -39,6 +39,8 @@ PATIENCE = 6
 """Looks for which a part may be out of sight before it counts as gone."""
 
 
+FRESH = 3
+"""What has gone so many times as far, and is still not seen to travel, is unusual."""
 FIRM = 5
 """A part that was seen so often, entirely in the picture, is there: what looks different now lies over it."""
 GROWS = 1.2
@@ -125,10 +127,15 @@ class Sightings:
     """Firm ones that the latest look showed only as part of what reaches in from a side."""
     _known: list[_Known] = field(default_factory=list)
     _searches: int = 0
+    _came: float = 0.0
 
-    def look(self, usual: Usual) -> list[Sighting]:
-        """Bring everything up to date; gives the sightings that have gone for good."""
+    def look(self, usual: Usual, came: float = 0.0) -> list[Sighting]:
+        """Bring everything up to date; gives the sightings that have gone for good.
+
+        `came`: so much belt came in while frames were passed over.
+        """
         self._searches += 1
+        self._came = came
         whole = self.unrolled.whole
         kept, changed, ages = self._compared(groups(self.unrolled.evidence, usual))
         same = {id(each) for known in kept for each in known.sightings}
@@ -147,6 +154,16 @@ class Sightings:
             each.looked_at = self.unrolled.position
         there = {id(each) for each in seen}
         return self._missed([each for each in old if id(each) not in there], seen, usual)
+
+    @property
+    def are_plain(self) -> bool:
+        """Whether all that was seen of late came in with the belt, goes with it, and is still where it was."""
+        return not self.swallowed and all(self._is_plain(each) for each in self.current)
+
+    def _is_plain(self, each: Sighting) -> bool:
+        fresh = abs(self.unrolled.position - each.born_at) < FRESH * PROVEN and not each.blob.beside
+        there = not each.unseen and each.change is None and not each.touched
+        return there and each.entered and (each.travels or fresh) and not each.blob.several
 
     def drop(self, sighting: Sighting) -> None:
         """Forget a sighting that has been handed out or turned out to be scenery."""
@@ -261,7 +278,7 @@ class Sightings:
         by_front = blob.right + self.unrolled.whole < self.unrolled.evidence.shape[1]
         edge = blob.right if by_front else blob.left
         was_there = self.unrolled.position < ENTRY and self._searches <= BEGINNING
-        entered = blob.left + self.unrolled.whole <= ENTRY or was_there
+        entered = blob.left + self.unrolled.whole <= ENTRY + self._came or was_there
         return Sighting(
             blob=blob,
             first_place=place,

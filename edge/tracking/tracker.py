@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from edge.config import Tracking
 from edge.domain import Box, Frame, Lapse, Part
+from edge.tracking.attention import Attention
 from edge.tracking.lane import Lane, Moment
 from edge.tracking.learning import Apprentice, Start
 from edge.tracking.sight import OPPOSITE
@@ -28,6 +29,9 @@ class BeltTracker:
         self._lanes: list[Lane] = []
         self._number = self._entered = 0
         self._watched = self._rest = 0
+        self._attention = Attention(config)
+        self._passed_over: list[Frame] = []
+        """Since the latest frame that was looked at."""
         self._travelled: list[tuple[float, float]] = []
         self._before_px = 0.0
         self._lapses: list[Lapse] = []
@@ -42,6 +46,11 @@ class BeltTracker:
     def lapses(self) -> tuple[Lapse, ...]:
         """What the latest `update` or `finish` found that nobody can answer for."""
         return tuple(self._lapses)
+
+    @property
+    def looked_s(self) -> float:
+        """When the latest frame was taken that was looked at."""
+        return self._attention.looked_s
 
     @property
     def direction(self) -> str:
@@ -67,6 +76,21 @@ class BeltTracker:
         """Take one frame; give the parts that are settled by it."""
         self._travelled.clear()
         self._lapses.clear()
+        if not self._attention.is_due(frame.at_s):
+            self._passed_over.append(frame)
+            return []
+        parts = []
+        if self._passed_over and self._attention.is_late(frame.at_s):
+            parts = self._looked_at(self._passed_over.pop())
+        return parts + self._looked_at(frame)
+
+    def _looked_at(self, frame: Frame) -> list[Part]:
+        parts = self._settled_by(frame)
+        self._passed_over.clear()
+        self._attention.looked(frame.at_s, self._lanes, watched=self._watched > 0)
+        return parts
+
+    def _settled_by(self, frame: Frame) -> list[Part]:
         if self._lanes and all(lane.is_lost for lane in self._lanes):
             self._lapses.append(Lapse(from_s=self._lanes[0].sure_s, to_s=frame.at_s, reason=LOST))
             self._before_px += self._lanes[0].travelled_px
@@ -86,12 +110,12 @@ class BeltTracker:
         """No frame comes any more: the parts that had crossed the gate and were not settled yet."""
         self._travelled.clear()
         self._lapses.clear()
-        parts = []
+        parts = self._looked_at(self._passed_over.pop()) if self._passed_over else []
         if not self._lanes:
             starts = self._apprentice.finish()
             self._lapses += self._apprentice.lapses(everything=not starts)
             self._lanes = [start.lane for start in starts]
-            parts = [part for start in starts for part in self._begun(start)]
+            parts += [part for start in starts for part in self._begun(start)]
         parts += [part for lane in self._lanes for part in lane.finish()]
         self._lapses += [lapse for lane in self._lanes for lapse in lane.lapses]
         return self._numbered(parts)
@@ -119,7 +143,9 @@ class BeltTracker:
         return self._begun(against[0])
 
     def _followed(self, lane: Lane, frame: Frame) -> list[Part]:
-        return self._passed(lane, Moment(at_s=frame.at_s, look=lane.sight.look(frame.image), image=frame.image))
+        before = [(over.at_s, over.image) for over in self._passed_over]
+        look = lane.sight.look(frame.image)
+        return self._passed(lane, Moment(at_s=frame.at_s, look=look, image=frame.image, before=before))
 
     def _begun(self, start: Start) -> list[Part]:
         start.lane.strict = start.lane.sight.direction != self.direction
