@@ -189,7 +189,7 @@ def _aligned(stack: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _by_channel(
     planes: list[NDArray[np.uint8]], covered: NDArray[np.bool_] | None, moving: NDArray[np.bool_]
 ) -> list[tuple[Float, Float]]:
-    """`(empty, spread)` of each channel. Sure is what recurs in all: parts of one tint show it as often as belt its own."""
+    """`(empty, spread)` of each channel; sure is what recurs in all of them: parts of one tint show it often, too."""
     if covered is not None:
         return [_seen_between(levels, covered, moving) for levels in planes]
     found = [_most_frequent(levels) for levels in planes]
