@@ -102,11 +102,11 @@ def is_there(each: Witness, now: Profiles, position: float) -> bool:
 
 def shows(each: Witness, now: Profiles, position: float) -> float:
     """How much stands out in its place, as a share of what it showed; 1 where its place is out of the picture."""
-    places = np.arange(each.column, each.column + each.seen.shape[1]) + round(position - each.position)
-    inside = (places >= 0) & (places < now.shape[1])
-    if not inside.any():
+    first = each.column + round(position - each.position)
+    there = now[each.rows, max(0, first) : max(0, first + each.seen.shape[1])]
+    if not there.size:
         return 1.0
-    here = float(np.abs(now[np.ix_(each.rows, places[inside])]).mean())
+    here = float(np.abs(there).mean())
     return here / max(1e-6, float(np.abs(each.seen).mean()))
 
 
