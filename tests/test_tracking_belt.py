@@ -338,3 +338,19 @@ def test_nothing_is_lost_or_invented(scenario: str) -> None:
     assert min(first.parts, second.parts) >= 10
     assert first.faults == 0, first.wrong
     assert second.faults <= RARE, second.wrong
+
+
+@pytest.mark.parametrize(
+    ("scenario", "seed", "parts"),
+    [
+        ("full", 639184, 10),  # a stain beside the first parts
+        ("empty", 290794, 3),  # a stain that comes round every five seconds before the first part
+        ("hand", 740007, 8),  # an arm that is taken for the belt at first
+        ("hand", 730000, 6),  # an arm that touches the first part
+        ("hand", 14134102, 24),  # a hand that was one with a part for a while
+        ("hand", 14134108, 6),  # a part that is seen beside where it was told
+    ],
+)
+def test_belts_on_which_something_was_once_wrong(scenario: str, seed: int, parts: int) -> None:
+    belt = belts.run(belts.drawn(scenario, seed, parts))
+    assert belt.faults == 0, belt.wrong

@@ -37,6 +37,9 @@ RECURS = 0.45
 """A level that a pixel shows in this share of the looks is its own, be it scenery; what no level reaches is parts."""
 ALIKE = 14
 """Levels nearer than this are the same."""
+RIM = (9, 17, 17)
+"""Rows of belt right beside parts show something of them, in each channel half so many deep, colour being blurred
+more: no bridge starts from them."""
 CARRIED = 0.5
 """In rows whose changes the belt's motion explains that well, what does not recur is parts; elsewhere it is scenery."""
 SPREAD_OF_MEAN = 1.25
@@ -58,7 +61,6 @@ class EmptyBelt:
         stack = np.stack(looks)
         if stack.ndim == 3:
             stack = stack[..., None]
-        channels = range(stack.shape[3])
         self._empty: list[Float] = []
         self._spread: list[Float] = []
         aligned = _aligned(stack)
@@ -66,14 +68,8 @@ class EmptyBelt:
         covered = _covered(np.ascontiguousarray(aligned[..., 0]), moving)
         self.is_crowded = covered is not None
         """Whether parts hide most of it."""
-        for channel in channels:
-            levels = np.ascontiguousarray(aligned[..., channel])
-            if covered is None:
-                empty, sure = _most_frequent(levels)
-                empty, crowded = _bridged(empty, sure, moving)
-                spread = _spread(levels, empty, crowded)
-            else:
-                empty, spread = _seen_between(levels, covered, moving)
+        planes = [np.ascontiguousarray(aligned[..., channel]) for channel in range(stack.shape[3])]
+        for channel, (empty, spread) in enumerate(_by_channel(planes, covered, moving)):
             self._empty.append(empty)
             self._spread.append(_pooled(spread, QUIET[channel]))
         self._seen: dict[int, Image] = {}
@@ -190,22 +186,46 @@ def _aligned(stack: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return out
 
 
-def _bridged(empty: Float, sure: NDArray[np.bool_], moving: NDArray[np.bool_]) -> tuple[Float, NDArray[np.bool_]]:
+def _by_channel(
+    planes: list[NDArray[np.uint8]], covered: NDArray[np.bool_] | None, moving: NDArray[np.bool_]
+) -> list[tuple[Float, Float]]:
+    """`(empty, spread)` of each channel; sure is what recurs in all of them: parts of one tint show it often, too."""
+    if covered is not None:
+        return [_seen_between(levels, covered, moving) for levels in planes]
+    found = [_most_frequent(levels) for levels in planes]
+    sure = np.asarray(np.logical_and.reduce([each for _, each in found]), dtype=np.bool_)
+    bridged = [_bridged(empty, sure, moving, rim) for (empty, _), rim in zip(found, RIM, strict=False)]
+    return [(empty, _spread(levels, empty, crowded)) for levels, (empty, crowded) in zip(planes, bridged, strict=True)]
+
+
+def _bridged(
+    empty: Float, sure: NDArray[np.bool_], moving: NDArray[np.bool_], rim: int
+) -> tuple[Float, NDArray[np.bool_]]:
     """Where parts pass so densely that no level recurs, what lies on both sides across the belt; and where that was.
 
+    From ground half of `rim` rows away from it; from right beside it where there is no more ground.
     Only where both sides are alike and the row goes with the belt: the rest is scenery that shakes.
     """
     rows, along = empty.shape
     ground = cv2.morphologyEx(sure.astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8)) > 0
     index = np.broadcast_to(np.arange(rows)[:, None], empty.shape)
-    above = np.maximum.accumulate(np.where(ground, index, -1), axis=0)
-    below = np.minimum.accumulate(np.where(ground, index, rows)[::-1], axis=0)[::-1]
+    relied = _without_rim(ground, rim)
+    above = np.maximum.accumulate(np.where(relied, index, -1), axis=0)
+    below = np.minimum.accumulate(np.where(relied, index, rows)[::-1], axis=0)[::-1]
     within = ~ground & moving & (above >= 0) & (below < rows)
     columns = np.arange(along)[None, :]
     first, last = empty[np.maximum(above, 0), columns], empty[np.minimum(below, rows - 1), columns]
     crowded = within & (np.abs(first - last) < ALIKE)
     share = (index - above) / np.maximum(below - above, 1)
     return np.asarray(np.where(crowded, first + (last - first) * share, empty), dtype=np.float32), crowded
+
+
+def _without_rim(ground: NDArray[np.bool_], rim: int) -> NDArray[np.bool_]:
+    """Ground without its rows right beside parts, which blur and a shaking camera have tinted; thin strips stay."""
+    shape, whole = np.ones((rim, 1), np.uint8), ground.view(np.uint8)
+    inner = cv2.erode(whole, shape)
+    thick = cv2.dilate(inner, shape)
+    return np.asarray((inner > 0) | (ground & (thick == 0)), dtype=np.bool_)
 
 
 def _spread(levels: NDArray[np.uint8], empty: Float, crowded: NDArray[np.bool_]) -> Float:
@@ -254,7 +274,7 @@ def _seen_between(
     empty = np.asarray((levels * shown).sum(axis=0, dtype=np.float32) / np.maximum(count, 1), dtype=np.float32)
     away = (np.abs(levels - empty) * shown).sum(axis=0, dtype=np.float32) / np.maximum(count, 1)
     usual = np.float32(np.median(empty[count > 0]))
-    empty, _ = _bridged(np.where(count > 0, empty, usual).astype(np.float32), count > 0, moving)
+    empty, _ = _bridged(np.where(count > 0, empty, usual).astype(np.float32), count > 0, moving, 1)
     spread = np.where(count > 1, away * SPREAD_OF_MEAN, np.median(away[count > 1]) * SPREAD_OF_MEAN)
     return empty, np.asarray(spread, dtype=np.float32)
 

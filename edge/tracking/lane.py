@@ -52,6 +52,8 @@ SLID = 0.3
 """What is pushed across the belt stays where it was along it, but for so large a share of its thickness."""
 STAIN = 100.0
 """What stands out less than this (0 to 255), on average, and was not seen to come in is a stain of the belt."""
+APART = 0.8
+"""Two parts are no nearer to each other than this share of their thickness."""
 LEAST_COVER = 0.5
 """What is smaller than this share of a part hides none."""
 
@@ -354,7 +356,8 @@ class Lane:
         if not known or not each.rides or self._is_scratch(blob) or not is_usual(blob, self._usual()):
             return False
         watched = self._path.first < self._gate - blob.center[0]
-        return watched and not each.unseen and self._unrolled.claimed_share(blob) < 0.1
+        settled = self._unrolled.has_claim_at(blob.center, APART * self._usual().thickness)
+        return watched and not each.unseen and not settled and self._unrolled.claimed_share(blob) < 0.1
 
     def _is_cut_off(self, blob: Blob) -> bool:
         """Whether it reaches beyond the picture at a side of the belt, or has an arm there."""

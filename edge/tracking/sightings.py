@@ -244,6 +244,10 @@ class Sightings:
         piece = shared >= 0.5 and best.blob.area >= 0.9 * blob.area
         if not (grown or piece) or (blob.beside and not best.blob.beside):
             return child  # next to it or over it, not a piece of it: nothing is known of this one
+        if best.touched and best.portrayed is not None:
+            if _shared(best.portrayed, blob) < 0.5:
+                return child  # a piece of what touched it
+            child.portrait, child.portrayed = best.portrait, best.portrayed
         child.first_place, child.looks, child.travels = min(best.first_place, place), best.looks + 1, best.travels
         child.entered |= best.entered
         child.outline = best.outline

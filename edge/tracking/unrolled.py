@@ -97,6 +97,12 @@ class Unrolled:
             return 0.0
         return float(cv2.countNonZero(cv2.bitwise_and(window, shape))) / max(1, cv2.countNonZero(shape))
 
+    def has_claim_at(self, center: tuple[float, float], room: float) -> bool:
+        """Whether the centre of a part that was handed out lies within `room` of this one, along and across."""
+        along, across = center
+        centers = (each.center for each in self._claims)
+        return any(abs(x - along) < room and abs(y - across) < room for x, y in centers)
+
     def covered(self, blob: Blob) -> float:
         """How much of a blob still shows something or was handed out, 0 to 1."""
         evidence, shape = self._window(self.evidence, blob)
