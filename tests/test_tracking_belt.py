@@ -344,6 +344,7 @@ def test_nothing_is_lost_or_invented(scenario: str) -> None:
     ("scenario", "seed", "parts"),
     [
         ("full", 639184, 10),  # a stain beside the first parts
+        ("full", 381854, 6),  # a part that passes the gate in the third look
         ("empty", 290794, 3),  # a stain that comes round every five seconds before the first part
         ("hand", 740007, 8),  # an arm that is taken for the belt at first
         ("hand", 730000, 6),  # an arm that touches the first part

@@ -13,18 +13,19 @@ from numpy.typing import NDArray
 from edge.config import Tracking
 from edge.domain import Box, Image, Lapse, Part, View
 from edge.tracking.background import EmptyBelt
-from edge.tracking.blobs import LITTLE, Blob, Usual
+from edge.tracking.blobs import LITTLE, Blob
 from edge.tracking.coverage import Coverage
 from edge.tracking.gallery import COARSE, Gallery
 from edge.tracking.hidden import Hidden
-from edge.tracking.measure import Measure, is_usual
+from edge.tracking.measure import Measure
 from edge.tracking.memory import Memory
 from edge.tracking.motion import profiles
 from edge.tracking.pace import Pace
+from edge.tracking.passing import SLIM, Passing
 from edge.tracking.path import Path
 from edge.tracking.reasons import AS_ONE, COVER, COVERED, CUT, FRAMES, GROWN, SLIPPED, UNMEASURED, UNSEEN, VANISHED
 from edge.tracking.sight import Sight
-from edge.tracking.sightings import ENTRY, FEWEST_LOOKS, FIRM, PROVEN, Sighting, Sightings
+from edge.tracking.sightings import ENTRY, FIRM, PROVEN, Sighting, Sightings
 from edge.tracking.unrolled import Unrolled
 from edge.tracking.witnesses import Inquiry
 
@@ -35,25 +36,17 @@ DOUBTED, SURE = 0.9, 0.1
 small a one it was still known."""
 BACK = 1.2
 """A belt that ran back by so many pictures runs the other way: it was learned wrongly."""
-CUT_OFF = 0.9
-"""What reaches the picture's edge and is smaller than this share of a part is cut off there."""
 UNSURE, LONGEST_S = 10, 10.0
 """So many more looks that nothing explains than such as are explained are told, at the latest after so long."""
 ONE_STEP, TWO_STEPS = 0.4, 0.6
 """A part can be missed when the belt moves from one look to the next, or over two, by more than this share of the way
 to the gate."""
-SLIM, EARLY = 5.0, 2.0
-"""What is thinner than so many pixels of the unrolled belt is told, but is no part, in the first pictures of belt."""
 PIECE = 0.6
 """What lies by more than this share on a part that is settled is a piece of it."""
 LARGE_PATCH = 0.6
 """What stands out over this share of a part, either way, and is none, is told when it comes to the gate."""
 SLID = 0.3
 """What is pushed across the belt stays where it was along it, but for so large a share of its thickness."""
-STAIN = 100.0
-"""What stands out less than this (0 to 255), on average, and was not seen to come in is a stain of the belt."""
-APART = 0.8
-"""Two parts are no nearer to each other than this share of their thickness."""
 LEAST_COVER = 0.5
 """What is smaller than this share of a part hides none."""
 
@@ -88,20 +81,19 @@ class Lane:
         self._path = Path()
         self._left: list[slice] = []
         self._searched_at = 0
-        self._waited = 0
+        self._waited = WAIT  # the first look shows parts that are about to pass
         self._coverage = Coverage(self._gate, along / COARSE)
         self._steps = deque([0.0, 0.0], maxlen=2)
         self._came = 0.0
-        self.strict = False
-        """Only what came in with the belt is a part: this lane was taken from another, perhaps for an arm's sake."""
         self._unsure_s, self._guesses = 0.0, 0
         self._sure_s: float | None = None
-        self.brings = False
-        """Whether a part was seen to come in with this belt; an arm that wanders brings none."""
         self.lapses: list[Lapse] = []
         """What the latest look, or the end, showed that nobody can answer for."""
         smallest = max(4.0, config.part_min_px / (sight.factor * COARSE))
         self._measure = Measure(smallest, before.singles if before else ())
+        self.passing = Passing(
+            self._gate, sight, self._unrolled, self._sightings, self._measure, learns=not config.part_min_px
+        )
 
     @property
     def hidden(self) -> Hidden:
@@ -111,7 +103,7 @@ class Lane:
     @property
     def coming(self) -> int:
         """Parts on their way to the gate."""
-        return sum(self._is_coming(each) for each in self._sightings.current)
+        return sum(self.passing.is_coming(each) for each in self._sightings.current)
 
     @property
     def is_lost(self) -> bool:
@@ -131,14 +123,14 @@ class Lane:
     @property
     def is_calm(self) -> bool:
         """Whether the belt runs on as ever, and all that lies on it are parts that travel with it."""
-        known = self._usual().settled and not self._empty.is_crowded and not self._coverage.is_doubted
+        known = self.passing.usual.settled and not self._empty.is_crowded and not self._coverage.is_doubted
         ahead = self._unrolled.behind == 0 and self._pace.is_steady
         return known and ahead and self._sightings.are_plain
 
     def pause_s(self, share: float, looks: int) -> float:
         """How long until the belt has gone on by this `share` of a part, or by so much that a part on its way to the
         gate is looked at `looks` times."""
-        thickness = self._usual().thickness
+        thickness = self.passing.usual.thickness
         way = min(share * thickness, (self._gate - thickness) / looks)
         return way * COARSE / self._pace.fastest
 
@@ -154,8 +146,10 @@ class Lane:
     @property
     def singles(self) -> list[Blob]:
         """Parts that are clearly single ones."""
-        coming = [each for each in self._sightings.current if self._is_coming(each) and not self._is_stain(each)]
-        return self._measure.singles([each.blob for each in coming if not self._is_scratch(each.blob)])
+        coming = [
+            each for each in self._sightings.current if self.passing.is_coming(each) and not self.passing.is_stain(each)
+        ]
+        return self._measure.singles([each.blob for each in coming if not self.passing.is_scratch(each.blob)])
 
     @property
     def outlines(self) -> tuple[Box, ...]:
@@ -183,7 +177,7 @@ class Lane:
         self._move(self._pace.step(profile, passed_s, self._asked) / COARSE)
         height, width = self._unrolled.claimed.shape
         self._unrolled.see(np.asarray(cv2.resize(evidence, (width, height), interpolation=cv2.INTER_AREA), np.uint8))
-        is_sure = self.brings and self._pace.doubt < SURE and self._unrolled.behind < PROVEN
+        is_sure = self.passing.brings and self._pace.doubt < SURE and self._unrolled.behind < PROVEN
         if is_sure or self._sure_s is None:
             self._sure_s = moment.at_s
         self._path.add(moment.at_s, self._unrolled.position)
@@ -227,10 +221,10 @@ class Lane:
         self.lapses = self._coverage.finish(self._unrolled.position, self._when)
         if self._guesses >= UNSURE:
             self.lapses.append(Lapse(from_s=self._unsure_s, to_s=self._path.last_s, reason=UNMEASURED))
-        late = [each for each in self._sightings.current if each.travels and self._is_past(each)]
+        late = [each for each in self._sightings.current if each.travels and self.passing.is_past(each)]
         for each in late:
             self._sightings.drop(each)
-        return parts + [self._handed_out(each) for each in late if self._is_known(each)]
+        return parts + [self._handed_out(each) for each in late if self.passing.is_known(each)]
 
     def _is_due(self) -> bool:
         self._waited += 1
@@ -240,41 +234,59 @@ class Lane:
         return True
 
     def _search(self) -> list[Part]:
-        gone = self._sightings.look(self._usual(), self._came)
+        gone = self._sightings.look(self.passing.usual, self._came)
         self._came = 0.0
+        self._doubt_scenery()
+        parts = self._faded(gone)
+        for each in self._sightings.swallowed:
+            if self.passing.is_coming(each):
+                self._doubt(each)
+        self._memory.refresh(self._unrolled.position)
+        self._doubt_unsolved()
+        return parts + self._settled()
+
+    def _doubt_scenery(self) -> None:
+        """What lies still before the gate may hide parts."""
         for each in self._sightings.current:
-            self.brings |= each.firm and each.entered and each.born_at > ENTRY
+            self.passing.brings |= each.firm and each.entered and each.born_at > ENTRY
             lies_still = not each.travels and abs(self._unrolled.position - each.born_at) > 3 * PROVEN
             if lies_still and each.blob.left + self._unrolled.position <= self._gate:
                 self._doubt(each)
+
+    def _faded(self, gone: Sequence[Sighting]) -> list[Part]:
+        """Parts that have gone out of sight on their way."""
         parts = []
         for each in gone:
             place = each.portrayed or each.blob  # a rest of it may have faded elsewhere
-            if not self._is_coming(each) or self._is_seen_otherwise(each, place):
+            if not self.passing.is_coming(each) or self._is_seen_otherwise(each, place):
                 continue
             if each.whole_looks >= FIRM and each.entered:
                 parts.append(self._part(place, (), VANISHED))
             else:
                 self._doubt(each)
-        for each in self._sightings.swallowed:
-            if self._is_coming(each):
-                self._doubt(each)
-        self._memory.refresh(self._unrolled.position)
-        for left, right in self._sightings.unsolved(LARGE_PATCH * (self._usual().thickness or 2 * SLIM)):
+        return parts
+
+    def _doubt_unsolved(self) -> None:
+        """What stands out at the gate like a part, and is none that is followed."""
+        for left, right in self._sightings.unsolved(LARGE_PATCH * (self.passing.usual.thickness or 2 * SLIM)):
             if 0 <= self._gate - self._unrolled.position - (left + right) / 2 < right - left:
                 self._coverage.doubt(COVER, left, right)
+
+    def _settled(self) -> list[Part]:
+        """Parts that have passed the gate, foremost first."""
+        parts = []
         for each in sorted(self._sightings.current, key=lambda each: -each.blob.center[0]):
             if each not in self._sightings.current:
                 continue  # a piece of one that was settled just now
             if each.stuck:
                 self._sightings.drop(each)
-            elif self._has_crossed(each):
+            elif self.passing.has_crossed(each):
                 self._claim(each)
-                if not self._is_credible(each):
+                if self.passing.is_credible(each):
+                    parts.append(self._handed_out(each))
+                else:
                     self._doubt(each)
-                    continue
-                parts.append(self._handed_out(each))
-            elif self._has_slipped_by(each):
+            elif self.passing.has_slipped_by(each, self._path.first):
                 self._claim(each)
                 parts.append(self._part(each.blob, self._views(each), SLIPPED))
             else:
@@ -304,7 +316,7 @@ class Lane:
 
     def _doubt(self, each: Sighting) -> None:
         """What lies there is no part as far as is known, but large enough to hide one."""
-        usual, blob = self._usual(), each.outline or each.blob  # what is left of a part may be small
+        usual, blob = self.passing.usual, each.outline or each.blob  # what is left of a part may be small
         if blob.area >= LEAST_COVER * usual.area:
             room = usual.thickness / 2
             self._coverage.doubt(COVER, blob.left - room, blob.right + room)
@@ -317,11 +329,11 @@ class Lane:
         views = self._views(each)
         unseen = UNSEEN if each.portrait is None else COVERED
         learn = (each.entered or not each.blob.beside) and not each.touched
-        too_large = self._measure.take(each.blob, self._usual(), learn=learn)
+        too_large = self._measure.take(each.blob, self.passing.usual, learn=learn)
         reason = (
             too_large
             or (GROWN if each.touched else "")
-            or (CUT if self._is_cut_off(each.blob) else "")
+            or (CUT if self.passing.is_cut_off(each.blob) else "")
             or ("" if views else unseen)
         )
         for several in self._measure.hindsight():
@@ -330,71 +342,6 @@ class Lane:
             reason = VANISHED
         own = each.portrayed if each.touched else None  # what it was before
         return self._part(own or each.blob, views, reason)
-
-    def _has_crossed(self, each: Sighting) -> bool:
-        entirely = each.blob.left + self._unrolled.whole >= 1
-        sure = each.travels and each.looks >= FEWEST_LOOKS and not each.unseen
-        return sure and entirely and self._is_past(each)
-
-    def _is_past(self, each: Sighting) -> bool:
-        return each.first_place < self._gate <= each.blob.center[0] + self._unrolled.position
-
-    def _has_slipped_by(self, each: Sighting) -> bool:
-        """A whole part beyond the gate that nobody saw coming: it was hidden, or laid there."""
-        seen_over = abs(self._unrolled.position - each.born_at)
-        if (
-            self.strict
-            or not self.brings
-            or each.first_place < self._gate
-            or not each.travels
-            or seen_over < 3 * PROVEN
-            or each.blob.beside
-        ):
-            return False
-        blob = each.blob
-        known = self._is_known(each) if self._usual().settled else each.firm
-        if not known or not each.rides or self._is_scratch(blob) or not is_usual(blob, self._usual()):
-            return False
-        watched = self._path.first < self._gate - blob.center[0]
-        settled = self._unrolled.has_claim_at(blob.center, APART * self._usual().thickness)
-        return watched and not each.unseen and not settled and self._unrolled.claimed_share(blob) < 0.1
-
-    def _is_cut_off(self, blob: Blob) -> bool:
-        """Whether it reaches beyond the picture at a side of the belt, or has an arm there."""
-        top, bottom = self.sight.reaches(blob.top * COARSE, blob.bottom * COARSE, COARSE)
-        contact = max(np.count_nonzero(blob.shape[0]) * top, np.count_nonzero(blob.shape[-1]) * bottom)
-        usual = self._usual()
-        return contact > 0.5 * blob.thickness and usual.settled and blob.area < CUT_OFF * usual.area
-
-    def _is_known(self, each: Sighting) -> bool:
-        """Whether it came with the belt, or was seen long and wholly: what reaches in from the side is neither."""
-        return each.entered or (each.firm and each.rides and not self.strict)
-
-    def _is_credible(self, each: Sighting) -> bool:
-        """Whether what crossed the gate is a part, as far as anybody can tell."""
-        if self._is_scratch(each.blob) or self._is_stain(each):
-            return False
-        if self._is_known(each):
-            return True
-        return not self.strict and each.rides and not each.blob.beside and is_usual(each.blob, self._usual())
-
-    def _is_stain(self, each: Sighting) -> bool:
-        """Whether it is faint, and grew out of the belt instead of coming in; its rim is soft."""
-        return not each.entered and self._unrolled.strength(each.blob) < STAIN
-
-    def _is_scratch(self, blob: Blob) -> bool:
-        """Whether it is so thin that it may be a belt joint; asked only at first, while no part is known."""
-        early = abs(self._unrolled.position) < EARLY * self._unrolled.evidence.shape[1] and not self._config.part_min_px
-        thin = blob.thickness < SLIM and max(blob.shape.shape) > 1.5 * blob.thickness
-        return early and thin and not self._usual().settled
-
-    def _is_coming(self, each: Sighting) -> bool:
-        place = each.blob.center[0] + self._unrolled.position
-        entirely = each.blob.left + self._unrolled.whole >= 1
-        return each.travels and each.looks >= 2 * FEWEST_LOOKS and entirely and place < self._gate
-
-    def _usual(self) -> Usual:
-        return self._measure.usual(each.blob for each in self._sightings.current if each.travels)
 
     def _busy(self) -> NDArray[np.uint8]:
         """Not 0 on and right beside everything that may be a part, in pixels of the look."""

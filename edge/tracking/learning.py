@@ -233,7 +233,7 @@ class Apprentice:
             return None
         empty.rewind()
         lane = Lane(self.config, sight, empty, speed, rehearsal)
-        return Start(lane=lane, moments=moments, rows=rows, brings=rehearsal.brings)
+        return Start(lane=lane, moments=moments, rows=rows, brings=rehearsal.passing.brings)
 
 
 def plain_factor(config: Tracking, image: Image | None) -> int:

@@ -148,7 +148,7 @@ class BeltTracker:
         return self._passed(lane, Moment(at_s=frame.at_s, look=look, image=frame.image, before=before))
 
     def _begun(self, start: Start) -> list[Part]:
-        start.lane.strict = start.lane.sight.direction != self.direction
+        start.lane.passing.strict = start.lane.sight.direction != self.direction
         return [part for moment in start.moments for part in self._passed(start.lane, moment)]
 
     def _passed(self, lane: Lane, moment: Moment) -> list[Part]:
