@@ -45,8 +45,9 @@ PIECE = 0.6
 """What lies by more than this share on a part that is settled is a piece of it."""
 LARGE_PATCH = 0.6
 """What stands out over this share of a part, either way, and is none, is told when it comes to the gate."""
-SLID = 0.3
-"""What is pushed across the belt stays where it was along it, but for so large a share of its thickness."""
+SLID, FAR, LATE = 0.3, 5.0, 0.5
+"""What is pushed across the belt stays where it was along it, but for so large a share of its thickness, and goes no
+farther than so many of them. It is another one then, seen later by so large a share: what comes in later lies farther back."""
 LEAST_COVER = 0.5
 """What is smaller than this share of a part hides none."""
 
@@ -298,7 +299,8 @@ class Lane:
         room = SLID * place.thickness
         for other in self._sightings.current:
             along, across = (abs(other.blob.center[i] - place.center[i]) for i in (0, 1))
-            pushed = not other.entered and other.born_at > each.born_at and across < 3 * place.thickness
+            late = other.born_at - each.born_at > (LATE * place.thickness if other.entered else 0)
+            pushed = late and across < FAR * place.thickness
             if along < room and (across < room or pushed):
                 return True
         return self._unrolled.claimed_share(place) > PIECE
