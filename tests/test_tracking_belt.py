@@ -346,6 +346,8 @@ def test_nothing_is_lost_or_invented(scenario: str) -> None:
         ("full", 639184, 10),  # a stain beside the first parts
         ("full", 381854, 6),  # a part that passes the gate in the third look
         ("empty", 290794, 3),  # a stain that comes round every five seconds before the first part
+        ("side", 932046, 6),  # a part that is pushed across the belt between two looks
+        ("side", 239616, 20),  # another one, pushed far
         ("hand", 740007, 8),  # an arm that is taken for the belt at first
         ("hand", 730000, 6),  # an arm that touches the first part
         ("hand", 14134102, 24),  # a hand that was one with a part for a while

@@ -47,7 +47,7 @@ LARGE_PATCH = 0.6
 """What stands out over this share of a part, either way, and is none, is told when it comes to the gate."""
 SLID, FAR, LATE = 0.3, 5.0, 0.5
 """What is pushed across the belt stays where it was along it, but for so large a share of its thickness, and goes no
-farther than so many of them. It is another one then, seen later by so large a share: what comes in later lies farther back."""
+farther than so many of them. It is another one then, seen so large a share later: what comes in later lies behind."""
 LEAST_COVER = 0.5
 """What is smaller than this share of a part hides none."""
 
