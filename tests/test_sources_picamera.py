@@ -108,6 +108,9 @@ def test_one_grey_level_in_one_pixel_is_another_picture() -> None:
         picture = picture.copy()
         picture[5, 7, 0] ^= 1
         repeats.check(picture, step / 10)
+    with pytest.raises(SourceLost):
+        for step in range(100, 200):  # and no level is another one
+            repeats.check(picture.copy(), step / 10)
 
 
 def test_a_few_equal_pictures_are_borne_however_far_apart() -> None:

@@ -125,9 +125,7 @@ def regrouped(data: Dataset, numbers: Sequence[int], named: str) -> Dataset:
 
 def torn(data: Dataset) -> dict[str, Counter[str]]:
     """Groups with pictures under several labels, and how many under each."""
-    labels: dict[str, Counter[str]] = defaultdict(Counter)
-    for each in data.pictures:
-        labels[each.group][each.label] += 1
+    labels = _labels_of_groups(data.pictures)
     return {group: counts for group, counts in sorted(labels.items()) if len(counts) > 1}
 
 
@@ -287,11 +285,17 @@ def _joined_copies(pictures: Sequence[Picture]) -> list[Picture]:
     return [replace(each, group=lead(each.group)) for each in pictures]
 
 
-def _groups_by_label(pictures: Sequence[Picture]) -> dict[str, list[str]]:
-    """Each group once, under the label most of its pictures carry."""
+def _labels_of_groups(pictures: Sequence[Picture]) -> dict[str, Counter[str]]:
+    """How many pictures of each group carry each label."""
     labels: dict[str, Counter[str]] = defaultdict(Counter)
     for each in pictures:
         labels[each.group][each.label] += 1
+    return labels
+
+
+def _groups_by_label(pictures: Sequence[Picture]) -> dict[str, list[str]]:
+    """Each group once, under the label most of its pictures carry."""
+    labels = _labels_of_groups(pictures)
     groups: dict[str, list[str]] = defaultdict(list)
     for group in sorted(labels):
         groups[min(labels[group], key=lambda label: (-labels[group][label], label))].append(group)

@@ -40,6 +40,7 @@ def unpack(archive: Path, into: Path) -> Path:
                 _write(archive, into, member, source)
     except OSError as error:
         raise BundleError(f"{archive}: cannot be unpacked ({error.strerror or error}); copy it again") from None
+    # NotImplementedError is what zipfile raises for a compression that it does not know.
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError, ValueError) as error:
         raise BundleError(f"{archive}: is damaged ({_short(error)}); copy it again") from None
     return bundle_below(into, archive)

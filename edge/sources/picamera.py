@@ -95,16 +95,16 @@ class Repeats:
     """
 
     def __init__(self) -> None:
-        self._first: Frame | None = None
-        self._again = 0
+        self._picture: Image | None = None
+        self._since_s, self._again = 0.0, 0
 
     def check(self, image: Image, at_s: float) -> None:
         """Raise `SourceLost` when nothing but this picture has come for long, to the last pixel."""
-        if self._first is None or not _same(image, self._first.image):
-            self._first, self._again = Frame(index=0, at_s=at_s, image=image), 0
+        if self._picture is None or not _same(image, self._picture):
+            self._picture, self._since_s, self._again = image, at_s, 0
             return
         self._again += 1
-        if self._again >= REPEATS and at_s - self._first.at_s >= REPEATS_S:
+        if self._again >= REPEATS and at_s - self._since_s >= REPEATS_S:
             raise SourceLost(f"one and the same picture for {REPEATS_S:.0f} s; it hangs, or its lens is covered")
 
 

@@ -86,6 +86,7 @@ class Lane:
         self._coverage = Coverage(self._gate, along / COARSE)
         self._steps = deque([0.0, 0.0], maxlen=2)
         self._came = 0.0
+        """So much belt came in over frames that were passed over, since the last search."""
         self._unsure_s, self._guesses = 0.0, 0
         self._sure_s: float | None = None
         self.lapses: list[Lapse] = []

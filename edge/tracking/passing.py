@@ -22,12 +22,12 @@ APART = 0.8
 
 
 class Passing:
-    """The rules of one lane; asked, and never told."""
+    """The rules of one lane, asked of each sighting; places and sizes in pixels of the unrolled belt."""
 
     def __init__(
         self, gate: float, sight: Sight, unrolled: Unrolled, sightings: Sightings, measure: Measure, *, learns: bool
     ) -> None:
-        """`gate` in pixels of the unrolled belt; `learns`: nobody has said how small a part may be."""
+        """`learns`: nobody has said how small a part may be."""
         self.gate = gate
         self._sight, self._unrolled, self._sightings, self._measure = sight, unrolled, sightings, measure
         self._learns = learns
